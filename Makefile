@@ -1,0 +1,76 @@
+# Every command of the project; `make help` lists them, CI runs the same ones.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV     := $(BIN)/uv
+UV_PIN := uv==0.13.8
+
+# The lock says versions and hashes, never where they were found.
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.10 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
+	--override requirements/override.txt
+
+# Tests with real workers wait most of the time: two files at once, each on its own brokers.
+SIDE_BY_SIDE := -n 2 --dist loadfile
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-all check check-lock docs picture lock clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: $(VENV)/.ready ## a small shop under observation, live in the terminal
+	@$(BIN)/otel-celery demo $(ARGS)
+
+test: $(VENV)/.ready ## every test of this machine, then the oldest and the newest pair of versions
+	@$(BIN)/pytest $(SIDE_BY_SIDE) -m "not stack" $(ARGS)
+	@$(BIN)/python tests/matrix.py
+
+test-all: $(VENV)/.ready ## the tests on every Python found here x every Celery supported
+	@$(BIN)/pytest $(SIDE_BY_SIDE) -m "not stack" $(ARGS)
+	@$(BIN)/python tests/matrix.py --all
+
+check: $(VENV)/.ready check-lock ## lint, format, types, lock
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy otel_celery $(wildcard tests/typing)
+
+# Compiling again over a copy keeps every version that still fits: a difference is a stale lock.
+check-lock: $(VENV)/.ready
+	@mkdir -p build && cp requirements/dev.txt build/lock.txt
+	@$(COMPILE) --all-extras pyproject.toml -o build/lock.txt
+	@diff -u requirements/dev.txt build/lock.txt \
+		|| { echo 'requirements/dev.txt is not what pyproject.toml asks for: run `make lock`'; exit 1; }
+
+docs: $(VENV)/.ready ## the tables of README.md and docs/ anew, from the code
+	@$(BIN)/python -m tests.tables
+
+picture: $(VENV)/.ready ## docs/demo.svg anew, from a run of the demo
+	@$(BIN)/python -m tests.picture
+
+lock: $(VENV)/.uv ## newest versions that fit pyproject.toml, with hashes
+	@echo '$(UV_PIN)' | $(COMPILE) --upgrade - -o requirements/uv.txt
+	@$(COMPILE) --upgrade --all-extras pyproject.toml -o requirements/dev.txt
+
+clean: ## what was built, virtualenvs and caches included
+	rm -rf $(VENV) .matrix build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.uv: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
+		echo '$(PYTHON) is no Python 3.10 or newer. Name one: make PYTHON=python3.12 ...'; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || { \
+		echo '$(PYTHON) cannot make a virtualenv. On Debian: apt-get install python3-venv'; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --require-hashes -r requirements/uv.txt
+	@touch $@
+
+$(VENV)/.locked: $(VENV)/.uv requirements/dev.txt
+	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	@touch $@
+
+$(VENV)/.ready: $(VENV)/.locked pyproject.toml
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
