@@ -1,0 +1,188 @@
+"""Main: which deliveries does this worker hold, and what became of each?
+
+There is one owner per outcome and one word per delivery: whoever pops `claim` speaks. The pool has
+the last word, because a task that was revoked or cancelled may survive the signal; until then such
+a reason is only noted (`Delivery.reason`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from opentelemetry.trace import SpanKind
+
+from otel_celery import conventions as c
+from otel_celery import envelope
+from otel_celery.ending import classify, expected_by, failure_of_info, plain
+from otel_celery.envelope import Trace
+from otel_celery.facts import Delivery, Ended, Failure, Received, Started
+from otel_celery.outcome import HowEnded, judge
+from otel_celery.voice import Brokers, Voice
+
+_SILENT = {
+    "terminated": HowEnded.TERMINATED,
+    "cancelled": HowEnded.CANCELLED,
+    "requeued": HowEnded.REQUEUE,
+}
+"""How a delivery ended that was running when the worker stopped, by the reason noted."""
+
+
+class Deliveries:
+    """Makes deliveries of messages and takes their last words, for one worker."""
+
+    def __init__(self, voice: Voice, brokers: Brokers, *, keep_results: bool = False) -> None:
+        self._voice, self._brokers, self.keep_results = voice, brokers, keep_results
+        self._open: set[Delivery] = set()
+        guard = voice.guard
+        self.receive = guard("received", self._receive)
+        self.start = guard("started", self._start)
+        self.end = guard("ended", self._end)
+        self.settle = guard("settled", self._settle)
+        self.never_began = guard("rejected", self._never_began)
+
+    @property
+    def running(self) -> bool:
+        """Has a delivery begun that has not ended?"""
+        return any(delivery.begun for delivery in list(self._open))
+
+    def _receive(self, request: Any) -> Delivery:
+        headers = request._request_dict
+        told = request._delivery_info
+        delivery = self.arrive(
+            request._app, headers, request.name, request.id, told["exchange"], told["routing_key"]
+        )
+        delivery.task, delivery.redelivered = request._task, bool(told["redelivered"])
+        told[c.HANDLE] = envelope.handle(delivery.own)
+        self._voice.tell(Received(delivery, headers))
+        return delivery
+
+    def arrive(
+        self,
+        app: Any,
+        headers: Mapping[str, Any],
+        name: str,
+        id: str,
+        exchange: Any,
+        routing_key: str | None,
+    ) -> Delivery:
+        """Return a delivery with the context of its process span reserved."""
+        broker, names = self._brokers.of(app)
+        queue = names(exchange, routing_key)
+        nested: Any = headers.get("headers")
+        inside = c.TRACEPARENT not in headers and isinstance(nested, Mapping)
+        carried = nested if inside else headers
+        sender = None
+        if self._voice.structure != "ignore":
+            sender = envelope.parse_traceparent(
+                carried.get(c.TRACEPARENT), carried.get(c.TRACESTATE)
+            )
+        parent = sender if self._voice.structure == "parent" else None
+        trace_id = parent.trace_id if parent is not None else envelope.new_trace_id()
+        decision = self._voice.decide(
+            parent,
+            trace_id,
+            f"process {name}",
+            SpanKind.CONSUMER,
+            {c.MESSAGING_SYSTEM: broker.system, c.QUEUE: queue, c.TASK_NAME: name},
+        )
+        own = Trace(trace_id, envelope.new_span_id(), decision.sampled, decision.state)
+        delivery = Delivery(
+            name,
+            id,
+            queue,
+            broker,
+            own,
+            parent,
+            sender if parent is None else None,
+            time.time_ns(),
+        )
+        delivery.attributes = dict(decision.attributes)
+        self._open.add(delivery)
+        return delivery
+
+    def refuse(self, app: Any, message: Any, how: HowEnded, error: str | None) -> None:
+        """Tell a message that never becomes a Request."""
+        headers = message.headers if isinstance(message.headers, Mapping) else {}
+        told = message.delivery_info or {}
+        delivery = self.arrive(
+            app,
+            headers,
+            str(headers.get("task") or c.OTHER),
+            str(headers.get("id") or ""),
+            told.get("exchange"),
+            told.get("routing_key"),
+        )
+        delivery.redelivered = bool(told.get("redelivered"))
+        self._voice.tell(Received(delivery, headers))
+        self._end(
+            delivery,
+            how,
+            error=error,
+            failure=(lambda: Failure(error, error, "", "")) if error else None,
+        )
+
+    def _start(self, delivery: Delivery, pid: int, accepted: float) -> None:
+        delivery.pid = pid
+        delivery.start_mono = int(accepted * 1e9)
+        delivery.start_ns = time.time_ns() - (time.monotonic_ns() - delivery.start_mono)
+        self._voice.tell(Started(delivery))
+
+    def _end(
+        self,
+        delivery: Delivery,
+        how: HowEnded,
+        end_mono: int = 0,
+        error: str | None = None,
+        expected: bool = False,
+        failure: Callable[[], Failure] | None = None,
+    ) -> None:
+        try:
+            delivery.claim.pop()
+        except IndexError:
+            return
+        self._open.discard(delivery)
+        verdict = judge(how, error=error, expected=expected, begun=delivery.begun)
+        self._voice.tell(
+            Ended(
+                delivery,
+                verdict.state,
+                verdict.error_type,
+                verdict.error,
+                verdict.expected,
+                time.time_ns(),
+                end_mono if delivery.begun else 0,
+                failure if verdict.error_type else None,
+            )
+        )
+
+    def _settle(self, request: Any, delivery: Delivery, info: Any, end_mono: int) -> None:
+        """Say how a delivery ended that the pool reports as anything but a returned value."""
+        exc = plain(info)
+        how, error = classify(info, exc, delivery, late=request._task.acks_late)
+        expected = expected_by(request._task, info.type)
+        self._end(delivery, how, end_mono, error, expected, lambda: failure_of_info(exc, info))
+
+    def _never_began(self, delivery: Delivery, how: HowEnded) -> None:
+        """An acknowledgement or rejection with no word said before it is the last word."""
+        if not delivery.begun and not delivery.settling:
+            self._end(delivery, how)
+
+    def given_back(self, *, stopping: bool, pool_drops: bool = True) -> None:
+        """Speak for deliveries that Celery drops without a word.
+
+        Args:
+            stopping: the worker stops; else only the connection was lost.
+            pool_drops: the pool forgets what it has not begun (prefork does, in-process pools
+                still run it).
+        """
+        now = time.monotonic_ns()
+        for delivery in list(self._open):
+            if not delivery.begun:
+                if stopping or pool_drops or not delivery.handed:
+                    self.end(delivery, HowEnded.RETURNED)
+            elif stopping:
+                late = delivery.task is not None and delivery.task.acks_late
+                silent = HowEnded.REQUEUE if late else HowEnded.LOST  # not acknowledged: goes back
+                self.end(delivery, _SILENT.get(delivery.reason, silent), now)

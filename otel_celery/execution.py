@@ -1,0 +1,93 @@
+"""The pool process: context around the task body.
+
+The task pays for attaching a context. Main owns the process span; what user code puts on the
+current span goes to main as notes, before Celery sends the result, so that main has them when it
+speaks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from opentelemetry.context import Context, attach, create_key, detach, get_value, set_value
+from opentelemetry.trace import set_span_in_context
+
+from otel_celery import conventions as c
+from otel_celery import envelope
+from otel_celery.otlp import Limits
+from otel_celery.taskspan import TaskSpan
+from otel_celery.voice import Voice
+
+_TASK_ID = create_key("celery.task.id")
+
+Note = Callable[[str, bytes, int], None]
+"""Takes (span id, notes as a partial OTLP Span, monotonic end in ns) to main."""
+
+
+class Execution:
+    """Puts a task's context around its body.
+
+    Args:
+        voice: of this process.
+        note: takes what was said on the task's span.
+        limits: of that span.
+        before_first: called once, before the first task.
+    """
+
+    def __init__(
+        self,
+        voice: Voice,
+        note: Note,
+        limits: Limits,
+        before_first: Callable[[], object] | None = None,
+    ) -> None:
+        self._voice, self._note, self._limits = voice, note, limits
+        self._before_first = before_first
+        self._enter = voice.guard("execution", self._attach)
+        self._leave = voice.guard("executed", self._detach)
+
+    def around(self, task: Any, trace: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function that runs `task`, with its context around it."""
+        enter, leave = self._enter, self._leave
+
+        def traced(uuid: str, args: Any, kwargs: Any, request: Any = None) -> Any:
+            entered = enter(uuid, request)
+            if entered is None:
+                return trace(uuid, args, kwargs, request)
+            result = None
+            try:
+                result = trace(uuid, args, kwargs, request)
+                return result
+            finally:
+                leave(entered, result)
+
+        return traced
+
+    def _attach(self, uuid: str, request: Any) -> tuple[TaskSpan, Any, str] | None:
+        if self._before_first is not None:
+            prepare, self._before_first = self._before_first, None
+            prepare()
+        handle = envelope.read_handle(request.get("delivery_info")) if request else None
+        if handle is None:
+            return None
+        span = TaskSpan(handle[0], handle[1], self._limits, c.RESERVED)
+        # An empty context on purpose: nothing of the task before may leak into this one.
+        context = set_value(_TASK_ID, uuid, set_span_in_context(span, Context()))
+        if self._voice.baggage is not None:
+            context = self._voice.baggage.extract(request, context=context)
+        return span, attach(context), handle[0][36:52]
+
+    def _detach(self, entered: tuple[TaskSpan, Any, str], result: Any) -> None:
+        span, token, span_id = entered
+        detach(token)
+        notes = span.notes()
+        # Celery tells main the run time of a success only: the rest is told here.
+        if notes or result is None or result[1] is not None:
+            self._note(span_id, notes, time.monotonic_ns())
+
+
+def current_task_id() -> str:
+    """Return the id of the task that runs here, "" outside of tasks."""
+    return str(get_value(_TASK_ID) or "")

@@ -1,0 +1,81 @@
+"""What must every way out for spans keep to?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
+
+from otel_celery.span import FinishedSpan
+
+
+class Counts(NamedTuple):
+    """What became of the spans of one lane since it was made."""
+
+    sent: int
+    dropped: Mapping[str, int]  # by reason
+    waiting: int
+    capacity: int
+
+
+class SpanLane(Protocol):
+    """Takes finished spans and brings them out of the process.
+
+    `put` and `put_encoded` never wait: a full lane drops what comes and counts it. Only the
+    courier calls `export`. A lane belongs to one process; a forked child calls `forget` first.
+    """
+
+    wake: Callable[[], None]
+    """Called when enough spans wait to be worth an export before its time; set by the owner."""
+
+    def put(self, span: FinishedSpan) -> None: ...
+
+    def put_encoded(self, request: bytes, spans: int) -> None:
+        """Take a whole ExportTraceServiceRequest that carries this number of spans."""
+
+    def export(self, deadline: float) -> float | None:
+        """Send what waits; a failed batch stays at the head of the queue.
+
+        Args:
+            deadline: monotonic instant at which the caller goes away. `math.inf` says that nobody
+                waits: then a back-off is kept to, else there is one attempt in spite of it.
+
+        Returns:
+            The monotonic instant at which to call again, None when there is nothing left.
+        """
+
+    def counts(self) -> Counts: ...
+
+    def forget(self) -> None:
+        """Start empty in a forked child: drop the parent's spans, leave its connections alone."""
+
+    def close(self) -> None:
+        """Give up what still waits, as counted drops, and release connections."""
+
+
+class NoLane:
+    """The lane of a process that is to send no spans: takes everything, keeps nothing."""
+
+    def __init__(self) -> None:
+        self.wake: Callable[[], None] = _nothing
+
+    def put(self, span: FinishedSpan) -> None:
+        pass
+
+    def put_encoded(self, request: bytes, spans: int) -> None:
+        pass
+
+    def export(self, deadline: float) -> None:
+        pass
+
+    def counts(self) -> Counts:
+        return Counts(0, {}, 0, 0)
+
+    def forget(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def _nothing() -> None:
+    pass

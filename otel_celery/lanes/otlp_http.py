@@ -1,0 +1,210 @@
+"""How did one attempt to hand bytes to an OTLP/HTTP endpoint go?"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import math
+import os
+import time
+import zlib
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from http.client import HTTPException
+from importlib.metadata import entry_points
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from google.protobuf.message import DecodeError
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from otel_celery.errors import ConfigError
+
+CREDENTIALS = (
+    "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER",
+    "OTEL_PYTHON_EXPORTER_OTLP_HTTP_TRACES_CREDENTIAL_PROVIDER",
+)
+_TRANSIENT_STATUS = frozenset({429, 502, 503, 504})
+_TRANSIENT = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+_LONGEST_RETRY_AFTER = 300.0
+
+
+class Verdict(Enum):
+    """What to do with the bytes after an attempt."""
+
+    DELIVERED = "delivered"
+    AGAIN = "again"
+    TOO_LARGE = "too_large"
+    REFUSED = "refused"
+
+
+class Answer(NamedTuple):
+    """What became of one attempt. `reason` never holds a URL, header or body."""
+
+    verdict: Verdict
+    reason: str = ""
+    retry_after: float | None = None  # seconds
+    rejected: int = 0  # spans, of a partial success
+
+
+class Target(NamedTuple):
+    """Where spans go and what goes with them."""
+
+    url: str
+    headers: Mapping[str, str]
+    timeout: float
+    verify: bool | str
+    cert: str | tuple[str, str] | None
+
+    @classmethod
+    def from_sdk(cls) -> Target:
+        """Return what the installed SDK's exporter makes of the `OTEL_EXPORTER_OTLP_*` variables.
+
+        It is asked to send no spans through a session that only listens. So each variable that it
+        honours is honoured here, in its version and with its precedence, by public names alone.
+
+        Raises:
+            ConfigError: it would send nothing, as to an endpoint without `http://`.
+        """
+        ear = _Ear()
+        OTLPSpanExporter(session=ear).export([])
+        if ear.heard is None or urlsplit(ear.heard.url).scheme not in ("http", "https"):
+            raise ConfigError(
+                "OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT:"
+                " expected a URL such as http://localhost:4318"
+            )
+        return ear.heard
+
+    @property
+    def shown(self) -> str:
+        """The endpoint without what may be secret."""
+        parts = urlsplit(self.url)
+        host = parts.netloc.rpartition("@")[2]
+        return f"{parts.scheme}://{host}{parts.path}"
+
+
+class _Ear(requests.Session):
+    """Notes the request it is to send and says that it arrived."""
+
+    heard: Target | None = None
+
+    def send(self, request: requests.PreparedRequest, **given: Any) -> requests.Response:
+        headers = request.headers.copy()
+        headers.pop("Content-Length", None)
+        # The exporter hands on what its deadline has left: a few microseconds less than was set.
+        timeout = round(given["timeout"], 2)
+        # Requests lets REQUESTS_CA_BUNDLE win over what was set on a session: psf/requests#3829.
+        verify: bool | str = given["verify"] if self.verify is True else self.verify or False
+        self.heard = Target(str(request.url), headers, timeout, verify, given["cert"] or None)
+        response = requests.Response()
+        response.status_code = 200
+        response.raw = io.BytesIO()
+        return response
+
+
+def open_session(environ: Mapping[str, str] = os.environ) -> requests.Session:
+    """Return a session, made by the credential provider that the variables name, if one is.
+
+    Raises:
+        ConfigError: no such provider, or it makes something else.
+    """
+    name = next((environ[var] for var in CREDENTIALS if environ.get(var)), "")
+    if not name:
+        return requests.Session()
+    for found in entry_points(group="opentelemetry_otlp_credential_provider", name=name):
+        session = found.load()()
+        if isinstance(session, requests.Session):
+            return session
+    raise ConfigError(f"{CREDENTIALS[0]}={name!r}: expected a provider of a requests.Session")
+
+
+class OtlpHttp:
+    """Posts requests over kept connections; one call is one attempt, and never raises."""
+
+    def __init__(self, target: Target, session: requests.Session) -> None:
+        self.target = target
+        self._session = session
+        self._encoding = target.headers.get("Content-Encoding", "")
+
+    @classmethod
+    def from_env(cls) -> OtlpHttp:
+        """Return what the SDK's own exporter would talk to, see `Target.from_sdk`."""
+        return cls(Target.from_sdk(), open_session())
+
+    def __call__(self, body: bytes, timeout: float) -> Answer:
+        """Send one ExportTraceServiceRequest.
+
+        Args:
+            body: the request, not compressed.
+            timeout: most seconds without a sign of the other side; the target's may be shorter.
+        """
+        if self._encoding == "gzip":
+            body = gzip.compress(body, 6)
+        elif self._encoding == "deflate":
+            body = zlib.compress(body)
+        answer = self._attempt(body, timeout)
+        if answer.reason == "ConnectionError":
+            # A kept connection that the other side had closed looks like this.
+            answer = self._attempt(body, timeout)
+        return answer
+
+    def forget(self) -> None:
+        """Use connections of this process only, leaving the parent's open."""
+        self._inherited = self._session  # collecting it would close them
+        self._session = open_session()
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _attempt(self, body: bytes, timeout: float) -> Answer:
+        try:
+            response = self._session.post(
+                self.target.url,
+                data=body,
+                headers=dict(self.target.headers),
+                timeout=min(timeout, self.target.timeout),
+                verify=self.target.verify,
+                cert=self.target.cert,
+                allow_redirects=False,
+            )
+        except (OSError, HTTPException, urllib3.exceptions.HTTPError) as fault:
+            lasting = isinstance(fault, requests.RequestException) and not isinstance(
+                fault, _TRANSIENT
+            )
+            return Answer(Verdict.REFUSED if lasting else Verdict.AGAIN, type(fault).__name__)
+        status = response.status_code
+        if 200 <= status < 300:
+            return Answer(Verdict.DELIVERED, rejected=_rejected(response))
+        reason = f"HTTP {status}"
+        if status in _TRANSIENT_STATUS:
+            return Answer(Verdict.AGAIN, reason, _retry_after(response, time.time()))
+        return Answer(Verdict.TOO_LARGE if status == 413 else Verdict.REFUSED, reason)
+
+
+def _rejected(response: requests.Response) -> int:
+    if "protobuf" not in response.headers.get("Content-Type", ""):
+        return 0
+    try:
+        told = ExportTraceServiceResponse.FromString(response.content)
+    except DecodeError:
+        return 0
+    return max(0, told.partial_success.rejected_spans)
+
+
+def _retry_after(response: requests.Response, now: float) -> float | None:
+    """Return the seconds that the other side asks for, given as such or as a date (RFC 9110)."""
+    text = response.headers.get("Retry-After", "").strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - now
+        except (TypeError, ValueError, IndexError, OverflowError):
+            return None
+    if math.isnan(seconds):
+        return None
+    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)

@@ -1,0 +1,53 @@
+"""A pool process, from its start to its end: it carries context, and tells its main."""
+
+from __future__ import annotations
+
+import functools
+import os
+
+from celery import current_app
+
+from otel_celery import conventions as c
+from otel_celery import sdk, seams
+from otel_celery.execution import Execution
+from otel_celery.otlp import Limits
+from otel_celery.process import Here
+from otel_celery.sdk.inherited import flush_briefly
+from otel_celery.sdk.traces import provide_tracer
+from otel_celery.sdk.user_metrics import provide_meter
+from otel_celery.worker import RELAY_VARIABLE
+
+_PATIENCE = 0.5  # seconds for main to take the last words
+
+
+class PoolProcess:
+    """One of the processes in which a worker's tasks run.
+
+    Args:
+        here: this process.
+        limits: of a task's span.
+    """
+
+    def __init__(self, here: Here, limits: Limits) -> None:
+        if not here.relay_path:
+            here.relay_worker, _, here.relay_path = os.environ.get(RELAY_VARIABLE, "").partition(
+                " "
+            )
+        self._here, self._teller = here, here.tell_main()
+        self._nodename = nodename = here.relay_worker
+        self._resource = functools.partial(
+            sdk.build_resource, service_name=here.service, **{c.WORKER_NAME: nodename}
+        )
+        # Handlers of `worker_process_init` that come after us may set providers of their own.
+        execution = Execution(here, self._teller.note, limits, before_first=self._provide)
+        seams.wrap_traces(current_app._get_current_object(), execution.around)
+
+    def _provide(self) -> None:
+        """Give what tasks make a way out, where the application has none."""
+        provide_tracer(self._resource(instance_id=self._nodename), self._here.user_span)
+        provide_meter(lambda: self._resource(instance_id=f"{self._nodename}#{seams.slot()}"))
+
+    def stop(self) -> None:
+        """The process leaves by itself, soon and by `os._exit`."""
+        flush_briefly()
+        self._teller.leave(_PATIENCE)

@@ -1,0 +1,256 @@
+"""Which process is this, and what has it started for its telemetry?
+
+A publisher, a worker's main, or beat exports: it has a speaker and a courier. A pool process only
+tells its main. What a fork inherits of its parent is forgotten, never closed: it is the parent's.
+"""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing.util
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any
+
+import billiard.util
+from opentelemetry import trace
+
+from otel_celery import __version__, sdk
+from otel_celery import conventions as c
+from otel_celery.courier import Courier
+from otel_celery.facts import Fact, Published
+from otel_celery.guard import Guard
+from otel_celery.lane_metrics import LaneMetrics
+from otel_celery.lanes.readable import Envelopes, encode_readable
+from otel_celery.metrics import Instruments
+from otel_celery.relay import Teller
+from otel_celery.sampling import Decider
+from otel_celery.sdk.system_metrics import observe_process
+from otel_celery.settings import Settings
+from otel_celery.spans import Identity
+from otel_celery.speaker import Speaker
+from otel_celery.voice import Baggage
+from otel_celery.wire import Ear, Mouth
+
+_USUAL = (  # a sampler that `Decider` is quicker than; one that differs in any part is asked
+    "ParentBased{root:AlwaysOnSampler,"
+    "remoteParentSampled:AlwaysOnSampler,remoteParentNotSampled:AlwaysOffSampler,"
+    "localParentSampled:AlwaysOnSampler,localParentNotSampled:AlwaysOffSampler}"
+)
+_EXPORT_INTERVAL = 1.0  # seconds between two exports of spans
+
+
+class Role(Enum):
+    """What a process does for Celery."""
+
+    PUBLISHER = "publisher"
+    WORKER = "worker"
+    POOL_PROCESS = "pool process"
+    BEAT = "beat"
+
+
+class Exporter:
+    """Speaker, courier and what they need: one of each process that exports.
+
+    Args:
+        settings: of the deployment.
+        guard: keeps faults.
+        instance_id: `service.instance.id`.
+        service: `service.name` unless a variable gives one.
+        attributes: further ones of the resource.
+        identity: of the worker.
+        ear: where its pool processes are heard.
+        metric_exporters: further ones, from code.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        guard: Guard,
+        instance_id: str,
+        service: str,
+        attributes: dict[str, str],
+        identity: Identity = Identity(),  # noqa: B008 - immutable
+        ear: Ear | None = None,
+        metric_exporters: Sequence[Any] = (),
+    ) -> None:
+        self.resource = sdk.build_resource(instance_id, service, **attributes)
+        self.lane = sdk.build_span_lane(self.resource, trace.get_tracer_provider())
+        self.metering = sdk.build_meter_provider(
+            self.resource, metric_exporters, serve=bool(identity.worker)
+        )
+        self.instruments = Instruments(
+            self.metering.provider.get_meter(c.SCOPE, __version__, c.SCHEMA_URL)
+        )
+        LaneMetrics(self.lane).observe(self.instruments)
+        self.speaker = Speaker(guard, self.lane, self.instruments, identity, ear, settings.capture)
+        self.metering.gate = self.speaker.lock
+        self.courier = Courier(guard.report)
+        self.lane.wake = self.courier.every(_EXPORT_INTERVAL, self.lane.export)
+        self._budget = settings.flush_timeout
+        self._stopped = False
+
+    def start(self) -> None:
+        """Start the two threads; after the last fork that is known of."""
+        observe_process(self.metering.provider)
+        self.courier.every(self.metering.interval, self.metering.collect)
+        self.speaker.start()
+        self.courier.start()
+
+    def flush(self, timeout: float) -> bool:
+        """Tell and export what is there by now."""
+        self.speaker.speak()
+        return self.courier.flush(timeout)
+
+    def stop(self) -> None:
+        """Tell what is left and export it, within the budget; once."""
+        if self._stopped:
+            return
+        self._stopped = True
+        end = time.monotonic() + self._budget
+        self.speaker.stop(self._budget / 2)
+        self.courier.flush(max(end - time.monotonic(), 0.0))
+        self.courier.stop()
+        self.metering.close()
+
+
+class Here:
+    """The process that we are in; implements `voice.Voice` for the hooks."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        guard: Guard,
+        baggage: Baggage | None,
+        service: str,
+        metric_exporters: Sequence[Any] = (),
+    ) -> None:
+        self.settings, self.guard, self.baggage = settings, guard, baggage
+        self.structure = settings.trace_structure
+        self.service, self._metric_exporters = service, metric_exporters
+        self.relay_path = ""
+        self.relay_worker = ""
+        """The worker whose fork this is; both survive a fork."""
+        self.exporter: Exporter | None = None
+        self._be_nobody()
+
+    def _be_nobody(self) -> None:
+        self.role = Role.PUBLISHER
+        self.pid = os.getpid()
+        self._lock = threading.RLock()
+        self.exporter = None
+        self.ear: Ear | None = None
+        self.teller: Teller | None = None
+        self._tell: Callable[[Fact], None] | None = None
+        self._decide: Decider | None = None
+        self._envelopes = Envelopes()
+
+    @property
+    def tell(self) -> Callable[[Fact], None]:
+        """Take a fact; the first one in a process makes it a publisher."""
+        return self._tell or self._as_publisher()
+
+    @property
+    def decide(self) -> Decider:
+        """Decide by the application's own sampler where it has one, else by the variables'."""
+        if self._decide is None:
+            provider = trace.get_tracer_provider()
+            sampler = getattr(provider, "sampler", None) or sdk.build_sampler()
+            self._decide = Decider(None if sampler.get_description() == _USUAL else sampler)
+        return self._decide
+
+    def _as_publisher(self) -> Callable[[Fact], None]:
+        with self._lock:
+            if self._tell is None:
+                self.export_as(Role.PUBLISHER, str(uuid.uuid4()), {})
+                assert self.exporter is not None
+                self.exporter.start()
+        assert self._tell is not None
+        return self._tell
+
+    def export_as(
+        self,
+        role: Role,
+        instance_id: str,
+        attributes: dict[str, str],
+        identity: Identity = Identity(),  # noqa: B008 - immutable
+        ear: Ear | None = None,
+    ) -> Exporter:
+        """Become a process that exports; the caller starts it."""
+        earlier, self.role, self.ear = self.exporter, role, ear
+        if earlier is not None:  # it published before it was known what it is
+            earlier.stop()
+        self.exporter = Exporter(
+            self.settings,
+            self.guard,
+            instance_id,
+            self.service,
+            attributes,
+            identity,
+            ear,
+            self._metric_exporters,
+        )
+        self._tell = self.exporter.speaker.facts.append
+        if role is Role.WORKER:
+            self.relay_worker = instance_id
+        atexit.register(self.stop)
+        for library in (multiprocessing.util, billiard.util):  # their children run no `atexit`
+            library.Finalize(None, self.stop, exitpriority=-1)
+        return self.exporter
+
+    def export_as_beat(self) -> Exporter:
+        """Become beat: of a worker, where this process is a fork of one, or on its own."""
+        name = f"{self.relay_worker}/beat" if self.relay_worker else str(uuid.uuid4())
+        return self.export_as(Role.BEAT, name, {})
+
+    def tell_main(self) -> Teller:
+        """Become a pool process, which tells its main."""
+        self.role = Role.POOL_PROCESS
+        self.teller = Teller(Mouth(self.relay_path), self.guard)
+        self._tell = self.teller.tell
+        return self.teller
+
+    def user_span(self, span: Any) -> None:
+        """Take an SDK span that user code ended here, be it in a process that a task forked."""
+        if self.teller is not None:
+            self.teller.span(span)
+            return
+        if self._tell is None:
+            self._as_publisher()
+        assert self.exporter is not None
+        self.exporter.lane.put_encoded(encode_readable(span, self._envelopes), 1)
+
+    def forget(self) -> None:
+        """In a fork: nothing that was inherited is ours."""
+        ear = self.ear
+        self._be_nobody()
+        if ear is not None:
+            ear.forget_after_fork()
+
+    def stop(self) -> None:
+        """Export what is left; the process may end now, or publish again."""
+        exporter = self.exporter
+        if exporter is not None and self.pid == os.getpid():
+            self._tell = self._begin_anew
+            exporter.stop()
+            if self.ear is not None:
+                self.ear.close()
+
+    def close(self) -> None:
+        """Export what is left, and hear nothing more: hooks that are still in use fall silent."""
+        self.stop()
+        self._tell = _ignore
+
+    def _begin_anew(self, fact: Fact) -> None:
+        """After a stop: a publish makes a publisher, any other word comes too late."""
+        if isinstance(fact, Published):
+            self._be_nobody()
+            self.tell(fact)
+
+
+def _ignore(fact: Fact) -> None:
+    """Take a fact that nobody is interested in."""

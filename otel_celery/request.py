@@ -1,0 +1,160 @@
+"""Main: what does Celery tell a request?
+
+A mixin over every task's own `Request` class passes on what happens to it. Callbacks may come from
+several threads; nothing here waits, and what is said twice is heard once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from billiard.einfo import ExceptionInfo
+from billiard.exceptions import TimeLimitExceeded
+from opentelemetry.context import attach, detach
+
+from otel_celery.delivery import Deliveries
+from otel_celery.facts import Delivery
+from otel_celery.outcome import HowEnded
+from otel_celery.sampling import context_of
+from otel_celery.voice import failure_of
+
+
+def observed(base: type, deliveries: Deliveries) -> type:
+    """Return a class over `base`, a task's own Request class, that tells what happens to it."""
+
+    class Observed(base):  # type: ignore[misc]
+        _otel: Delivery | None = None
+
+        def __init__(self, message: Any, **options: Any) -> None:
+            super().__init__(message, **options)
+            self._otel = deliveries.receive(self)
+
+        def __init_subclass__(cls, **options: Any) -> None:
+            # create_request_cls makes a subclass per task with an on_success and an
+            # execute_using_pool of its own that never call super.
+            super().__init_subclass__(**options)
+            for name, wrap in (("on_success", _succeeding), ("execute_using_pool", _handing)):
+                own = cls.__dict__.get(name)
+                if own is not None:
+                    setattr(cls, name, wrap(own, deliveries))
+
+        def on_accepted(self, pid: int, time_accepted: float) -> Any:
+            if self._otel is not None:
+                deliveries.start(self._otel, pid, time_accepted)
+            return super().on_accepted(pid, time_accepted)
+
+        def on_failure(
+            self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
+        ) -> Any:
+            delivery = self._otel
+            if delivery is None:
+                return super().on_failure(exc_info, send_failed_event, return_ok)
+            end_mono = delivery.end_mono or time.monotonic_ns()
+            delivery.settling = True
+            token = attach(context_of(delivery.own))  # what main sends now is caused by this task
+            try:
+                return super().on_failure(exc_info, send_failed_event, return_ok)
+            finally:
+                detach(token)
+                delivery.settling = False
+                deliveries.settle(self, delivery, exc_info, end_mono)
+
+        def on_timeout(self, soft: bool, timeout: float) -> Any:
+            delivery = self._otel
+            if soft or delivery is None:
+                return super().on_timeout(soft, timeout)
+            deliveries.end(
+                delivery,
+                HowEnded.TIMEOUT,
+                time.monotonic_ns(),
+                TimeLimitExceeded.__name__,
+                failure=lambda: failure_of(TimeLimitExceeded(timeout)),
+            )
+            token = attach(context_of(delivery.own))
+            try:
+                return super().on_timeout(soft, timeout)
+            finally:
+                detach(token)
+
+        def _announce_revoked(
+            self, reason: str, terminated: bool, signum: Any, expired: bool
+        ) -> Any:
+            if self._otel is not None:
+                if terminated:
+                    self._otel.reason = "terminated"
+                else:
+                    deliveries.end(self._otel, HowEnded.EXPIRED if expired else HowEnded.REVOKED)
+            return super()._announce_revoked(reason, terminated, signum, expired)
+
+        def _announce_cancelled(self, *args: Any, **options: Any) -> Any:
+            if self._otel is not None:
+                self._otel.reason = "requeued" if self._task.acks_late else "cancelled"
+            return super()._announce_cancelled(*args, **options)
+
+        def _success_was_stored(self) -> Any:
+            stored = super()._success_was_stored()
+            if stored and self._otel is not None:
+                self._otel.reason = "stored"
+            return stored
+
+        def _retry_worker_lost(self, *args: Any) -> Any:
+            retried = super()._retry_worker_lost(*args)
+            if retried and self._otel is not None:
+                self._otel.reason = "retried"
+            return retried
+
+        def acknowledge(self) -> Any:
+            if self._otel is not None:
+                deliveries.never_began(self._otel, HowEnded.DELEGATED)
+            return super().acknowledge()
+
+        def reject(self, requeue: bool = False) -> Any:
+            if self._otel is not None:
+                self._otel.requeue = requeue
+                deliveries.never_began(
+                    self._otel, HowEnded.RETURNED if requeue else HowEnded.INVALID
+                )
+            return super().reject(requeue)
+
+    Observed.__name__ = Observed.__qualname__ = base.__name__
+    Observed.__module__ = base.__module__
+    return Observed
+
+
+def _succeeding(own: Callable[..., Any], deliveries: Deliveries) -> Callable[..., Any]:
+    """Wrap the `on_success` that Celery makes for each task."""
+
+    def on_success(self: Any, failed__retval__runtime: Any, **options: Any) -> Any:
+        delivery = self._otel
+        if delivery is None:
+            return own(self, failed__retval__runtime, **options)
+        delivery.end_mono = time.monotonic_ns()
+        if isinstance(failed__retval__runtime, ExceptionInfo):
+            # In-process pools hand over a sys.exit bare; Celery then raises TypeError.
+            deliveries.settle(self, delivery, failed__retval__runtime, delivery.end_mono)
+        elif not failed__retval__runtime[0]:
+            runtime = failed__retval__runtime[2]
+            end_mono = delivery.end_mono
+            if runtime:
+                end_mono = min(end_mono, delivery.start_mono + int(runtime * 1e9))
+            if deliveries.keep_results:
+                delivery.result = failed__retval__runtime[1]
+            # Green pools report a task that they killed like this: a success that took no time.
+            how = HowEnded.TERMINATED if runtime is None else HowEnded.RETURNED_VALUE
+            deliveries.end(delivery, how, end_mono)
+        return own(self, failed__retval__runtime, **options)  # a failure goes on to on_failure
+
+    return on_success
+
+
+def _handing(own: Callable[..., Any], deliveries: Deliveries) -> Callable[..., Any]:
+    """Wrap `execute_using_pool`: what the pool holds may run even if the connection is lost."""
+
+    def execute_using_pool(self: Any, pool: Any, **options: Any) -> Any:
+        if self._otel is not None:
+            self._otel.handed = True
+        return own(self, pool, **options)
+
+    return execute_using_pool
