@@ -1,0 +1,1 @@
+"""Tests of what leaves the process, with a receiver on the other side."""

@@ -1,0 +1,223 @@
+"""One attempt over HTTP says what to do next, and is dressed as the stock exporter's."""
+
+from __future__ import annotations
+
+import socket
+import time
+from email.utils import formatdate
+
+import pytest
+import requests
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+
+from otel_celery.errors import ConfigError
+from otel_celery.lanes import otlp_http
+from otel_celery.lanes.otlp_http import Answer, OtlpHttp, Target, Verdict
+from otel_celery.otlp import Envelope
+from tests import receiver as other_side
+from tests.receiver import Receiver
+
+BODY = Envelope({"service.name": "shop"}, "otel_celery", "1").request([b"\x2a\x04work"])
+
+
+def stock_attempt() -> None:
+    """Have the stock exporter send one span."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter()))
+    provider.get_tracer("t").start_span("s").end()
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        pytest.param({}, id="defaults"),
+        pytest.param({"HEADERS": "api-key=k%20y,x-scope=a=b"}, id="headers"),
+        pytest.param(
+            {"HEADERS": "api-key=all", "TRACES_HEADERS": "api-key=traces"}, id="headers-of-traces"
+        ),
+        pytest.param({"HEADERS": "user-agent=mine"}, id="user-agent"),
+        pytest.param({"COMPRESSION": "gzip"}, id="gzip"),
+        pytest.param({"COMPRESSION": "deflate"}, id="deflate"),
+        pytest.param({"COMPRESSION": "none"}, id="no-compression"),
+        pytest.param({"COMPRESSION": "gzip", "TRACES_COMPRESSION": "none"}, id="of-traces-wins"),
+        pytest.param({"ENDPOINT": "{url}/base"}, id="base-path"),
+        pytest.param({"ENDPOINT": "{url}/base/"}, id="base-path-with-slash"),
+        pytest.param({"TRACES_ENDPOINT": "{url}/mine/v1/traces"}, id="traces-endpoint-as-it-is"),
+        pytest.param({"TRACES_ENDPOINT": "{url}/v1/traces?token=t"}, id="query"),
+    ],
+)
+def test_requests_look_like_those_of_the_stock_exporter(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+):
+    """Same path, headers and encoding for every variable that the stock exporter honours."""
+    for name, value in variables.items():
+        monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{name}", value.format(url=receiver.url))
+    stock_attempt()
+    assert OtlpHttp.from_env()(BODY, 10.0) == Answer(Verdict.DELIVERED)
+    stock, ours = receiver.received
+    length = {"content-length": "any"}
+    assert (ours.path, {**ours.headers, **length}) == (stock.path, {**stock.headers, **length})
+    assert ours.body == BODY
+
+
+def test_timeout_and_certificates_are_those_of_the_variables(monkeypatch: pytest.MonkeyPatch):
+    """What a request does not show is read too, that of traces first; no other variable wins."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/other.pem")
+    for name, value in {
+        "TIMEOUT": "7",
+        "TRACES_TIMEOUT": "2.5",
+        "CERTIFICATE": "/etc/ca.pem",
+        "CLIENT_CERTIFICATE": "/etc/all.pem",
+        "TRACES_CLIENT_CERTIFICATE": "/etc/me.pem",
+        "CLIENT_KEY": "/etc/me.key",
+    }.items():
+        monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{name}", value)
+    target = Target.from_sdk()
+    assert (target.timeout, target.verify, target.cert) == (
+        2.5,
+        "/etc/ca.pem",
+        ("/etc/me.pem", "/etc/me.key"),
+    )
+
+
+@pytest.mark.parametrize("endpoint", ["localhost:4318", "collector", "//collector"])
+def test_endpoint_without_a_scheme_fails_at_start(monkeypatch: pytest.MonkeyPatch, endpoint: str):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+    with pytest.raises(ConfigError, match="expected a URL such as http://localhost:4318"):
+        OtlpHttp.from_env()
+
+
+def test_shown_endpoint_has_no_secrets():
+    """Neither a password nor a token may reach a log."""
+    target = Target("https://user:secret@host:4318/v1/traces?token=t", {}, 1.0, True, None)
+    assert target.shown == "https://host:4318/v1/traces"
+
+
+def test_unknown_credential_provider_fails_at_start():
+    with pytest.raises(ConfigError, match="'nobody': expected a provider"):
+        otlp_http.open_session({otlp_http.CREDENTIALS[1]: "nobody"})
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        pytest.param(other_side.Answer(202), Answer(Verdict.DELIVERED), id="accepted"),
+        pytest.param(
+            other_side.partial_success(3), Answer(Verdict.DELIVERED, rejected=3), id="partial"
+        ),
+        pytest.param(
+            other_side.Answer(200, {"Content-Type": other_side.PROTOBUF}, b"\xff"),
+            Answer(Verdict.DELIVERED),
+            id="garbled-success",
+        ),
+        pytest.param(other_side.Answer(429), Answer(Verdict.AGAIN, "HTTP 429"), id="429"),
+        pytest.param(other_side.Answer(502), Answer(Verdict.AGAIN, "HTTP 502"), id="502"),
+        pytest.param(other_side.Answer(504), Answer(Verdict.AGAIN, "HTTP 504"), id="504"),
+        pytest.param(
+            other_side.Answer(503, {"Retry-After": "17"}),
+            Answer(Verdict.AGAIN, "HTTP 503", 17.0),
+            id="retry-after",
+        ),
+        pytest.param(
+            other_side.Answer(503, {"Retry-After": "soon"}),
+            Answer(Verdict.AGAIN, "HTTP 503"),
+            id="retry-after-in-words",
+        ),
+        pytest.param(
+            other_side.Answer(429, {"Retry-After": "1e9"}),
+            Answer(Verdict.AGAIN, "HTTP 429", 300.0),
+            id="retry-after-31-years",
+        ),
+        pytest.param(other_side.Answer(400), Answer(Verdict.REFUSED, "HTTP 400"), id="400"),
+        pytest.param(other_side.Answer(401), Answer(Verdict.REFUSED, "HTTP 401"), id="401"),
+        pytest.param(other_side.Answer(500), Answer(Verdict.REFUSED, "HTTP 500"), id="500"),
+        pytest.param(other_side.Answer(413), Answer(Verdict.TOO_LARGE, "HTTP 413"), id="413"),
+        pytest.param(
+            other_side.Answer(307, {"Location": "http://127.0.0.1:1/"}),
+            Answer(Verdict.REFUSED, "HTTP 307"),
+            id="redirect",
+        ),
+    ],
+)
+def test_status_decides_what_happens_next(
+    receiver: Receiver, said: other_side.Answer, expected: Answer
+):
+    receiver.answers.append(said)
+    assert OtlpHttp.from_env()(BODY, 10.0) == expected
+    assert len(receiver.received) == 1
+
+
+def test_retry_after_may_be_a_date(receiver: Receiver):
+    receiver.answers.append(
+        other_side.Answer(503, {"Retry-After": formatdate(time.time() + 60, usegmt=True)})
+    )
+    answer = OtlpHttp.from_env()(BODY, 10.0)
+    assert answer.retry_after == pytest.approx(60, abs=10)
+
+
+def test_connection_is_kept(receiver: Receiver):
+    post = OtlpHttp.from_env()
+    assert {post(BODY, 10.0).verdict for _ in range(3)} == {Verdict.DELIVERED}
+    assert len({request.connection for request in receiver.received}) == 1
+
+
+def test_reset_connection_gets_a_second_attempt_at_once(receiver: Receiver):
+    """A kept connection that the other side closed is no reason to wait."""
+    receiver.answers.append(other_side.Answer(reset=True))
+    assert OtlpHttp.from_env()(BODY, 10.0) == Answer(Verdict.DELIVERED)
+    assert len(receiver.received) == 2
+
+
+def test_silent_receiver_costs_no_more_than_the_timeout(receiver: Receiver):
+    """And is tried only once: a second attempt would double the wait."""
+    receiver.answers.append(other_side.Answer(stall=True))
+    began = time.monotonic()
+    assert OtlpHttp.from_env()(BODY, 0.2) == Answer(Verdict.AGAIN, "ReadTimeout")
+    assert time.monotonic() - began < 2
+    assert len(receiver.received) == 1
+
+
+def test_nobody_listening_is_worth_another_try(monkeypatch: pytest.MonkeyPatch):
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        port = unheard.getsockname()[1]
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
+        assert OtlpHttp.from_env()(BODY, 10.0) == Answer(Verdict.AGAIN, "ConnectionError")
+
+
+def test_missing_certificate_file_is_told_and_tried_again(monkeypatch: pytest.MonkeyPatch):
+    """It may be mounted later."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "https://127.0.0.1:1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem")
+    assert OtlpHttp.from_env()(BODY, 10.0) == Answer(Verdict.AGAIN, "OSError")
+
+
+def test_forked_child_uses_a_connection_of_its_own(receiver: Receiver):
+    post = OtlpHttp.from_env()
+    post(BODY, 10.0)
+    post.forget()
+    assert post(BODY, 10.0) == Answer(Verdict.DELIVERED)
+    first, second = receiver.received
+    assert first.connection != second.connection
+    assert (first.path, first.headers) == (second.path, second.headers)
+
+
+def test_credential_provider_makes_the_session(receiver: Receiver, monkeypatch: pytest.MonkeyPatch):
+    """Its authentication is on every request."""
+
+    class Signed(requests.Session):
+        def __init__(self) -> None:
+            super().__init__()
+            self.auth = ("worker", "secret")
+
+    class Offer:
+        @staticmethod
+        def load() -> type[requests.Session]:
+            return Signed
+
+    monkeypatch.setattr(otlp_http, "entry_points", lambda **_: [Offer])
+    monkeypatch.setenv(otlp_http.CREDENTIALS[0], "signed")
+    OtlpHttp.from_env()(BODY, 10.0)
+    assert receiver.received[0].headers["authorization"].startswith("Basic ")

@@ -1,0 +1,167 @@
+"""An OTLP/HTTP receiver within the test's own process, that answers as it is told."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import struct
+import threading
+import zlib
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
+
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+PROTOBUF = "application/x-protobuf"
+
+
+class Answer(NamedTuple):
+    """What to say to one request."""
+
+    status: int = 200
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+    stall: bool = False  # say it only when the receiver is released
+    reset: bool = False  # say nothing, reset the connection
+
+
+class Received(NamedTuple):
+    """One request as it came, its headers by lower-case name."""
+
+    path: str
+    headers: Mapping[str, str]
+    raw: bytes
+    connection: int  # port of the other side: the same for requests on one connection
+
+    @property
+    def body(self) -> bytes:
+        """The message, decompressed."""
+        encoding = self.headers.get("content-encoding", "")
+        if encoding == "gzip":
+            return gzip.decompress(self.raw)
+        return zlib.decompress(self.raw) if encoding == "deflate" else self.raw
+
+
+def partial_success(rejected: int) -> Answer:
+    """Say that a number of spans were not taken."""
+    response = ExportTraceServiceResponse()
+    response.partial_success.rejected_spans = rejected
+    response.partial_success.error_message = "too old"
+    return Answer(headers={"Content-Type": PROTOBUF}, body=response.SerializeToString())
+
+
+class Receiver:
+    """Keeps what it was sent; `answers` are used up one by one, then all is well."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.received: list[Received] = []
+        self.answers: deque[Answer] = deque()
+        self.released = threading.Event()
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def do_POST(self) -> None:
+                receiver._answer(self)
+
+            def log_message(self, *said: object) -> None:
+                """Say nothing."""
+
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, *about: object) -> None:
+                """A client that went away is part of the test."""
+
+        self._server = Server(("127.0.0.1", port), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    @property
+    def traces(self) -> list[ExportTraceServiceRequest]:
+        return [
+            ExportTraceServiceRequest.FromString(request.body)
+            for request in list(self.received)
+            if request.path.endswith("/v1/traces")
+        ]
+
+    @property
+    def spans(self) -> list[Span]:
+        return [
+            span
+            for request in self.traces
+            for by_resource in request.resource_spans
+            for by_scope in by_resource.scope_spans
+            for span in by_scope.spans
+        ]
+
+    @property
+    def metrics(self) -> list[ExportMetricsServiceRequest]:
+        return [
+            ExportMetricsServiceRequest.FromString(request.body)
+            for request in list(self.received)
+            if request.path.endswith("/v1/metrics")
+        ]
+
+    def close(self) -> None:
+        self.released.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+    def _answer(self, handler: BaseHTTPRequestHandler) -> None:
+        length = int(handler.headers["Content-Length"])
+        raw = handler.rfile.read(length)
+        if len(raw) < length:  # the process that was sending has ended
+            handler.close_connection = True
+            return
+        headers = {name.lower(): value for name, value in handler.headers.items()}
+        self.received.append(Received(handler.path, headers, raw, handler.client_address[1]))
+        answer = self.answers.popleft() if self.answers else self._well(handler.path)
+        if answer.stall:
+            self.released.wait(30)
+        if answer.reset:
+            linger = struct.pack("ii", 1, 0)
+            handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            handler.close_connection = True
+            handler.connection.close()
+            return
+        handler.send_response(answer.status)
+        for name, value in answer.headers.items():
+            handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(answer.body)))
+        handler.end_headers()
+        handler.wfile.write(answer.body)
+
+    @staticmethod
+    def _well(path: str) -> Answer:
+        well = ExportMetricsServiceResponse if "metrics" in path else ExportTraceServiceResponse
+        return Answer(headers={"Content-Type": PROTOBUF}, body=well().SerializeToString())
+
+
+@contextmanager
+def receiving(port: int = 0) -> Iterator[Receiver]:
+    """Run a receiver on this machine, on a free port unless told."""
+    receiver = Receiver(port)
+    try:
+        yield receiver
+    finally:
+        receiver.close()

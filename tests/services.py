@@ -1,0 +1,183 @@
+"""Which real brokers can a test have, each private and gone afterwards?"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import amqp
+import redis
+
+HOST = "127.0.0.1"
+DEBIAN_RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+"""What Debian's wrapper on PATH calls after it has changed the user."""
+
+
+class ServiceMissing(Exception):
+    """The program of a service is not installed here."""
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def program(name: str) -> str:
+    """Return the path of an installed program.
+
+    Raises:
+        ServiceMissing: it is not on PATH.
+    """
+    found = shutil.which(name)
+    if found is None:
+        raise ServiceMissing(f"{name} is not on PATH")
+    return found
+
+
+@contextlib.contextmanager
+def redis_server(folder: Path, *arguments: str) -> Iterator[str]:
+    """Run an empty Redis that stores nothing, and yield its URL.
+
+    Args:
+        folder: where its log goes.
+        arguments: more of its command line, such as `--requirepass secret`.
+    """
+    port = free_port()
+    command = [program("redis-server"), "--bind", HOST, "--port", str(port), "--dir", str(folder)]
+    command += ["--save", "", "--appendonly", "no", *arguments]
+
+    def answers() -> None:
+        with contextlib.suppress(redis.AuthenticationError), redis.Redis(HOST, port) as client:
+            client.ping()
+
+    with running(command, folder / "redis.log") as process:
+        wait_until(answers, process, folder / "redis.log", 10.0)
+        yield f"redis://{HOST}:{port}/0"
+
+
+@contextlib.contextmanager
+def redis_sentinel(folder: Path, master: str) -> Iterator[str]:
+    """Run a sentinel that watches one Redis as `main`, and yield its URL.
+
+    Args:
+        folder: where its configuration, which it writes itself, and its log go.
+        master: what `redis_server` yielded.
+    """
+    port = free_port()
+    watched = urlsplit(master)
+    conf = folder / "sentinel.conf"
+    conf.write_text(
+        f"bind {HOST}\nport {port}\ndir {folder}\n"
+        f"sentinel monitor main {watched.hostname} {watched.port} 1\n"
+    )
+
+    def answers() -> None:
+        with redis.Redis(HOST, port) as client:
+            client.ping()
+
+    command = [program("redis-server"), str(conf), "--sentinel"]
+    with running(command, folder / "sentinel.log") as process:
+        wait_until(answers, process, folder / "sentinel.log", 10.0)
+        yield f"sentinel://{HOST}:{port}"
+
+
+@contextlib.contextmanager
+def rabbitmq_server(folder: Path) -> Iterator[str]:
+    """Run a RabbitMQ node of its own, with its own epmd, and yield its URL.
+
+    Starting takes about ten seconds: share it among tests.
+
+    Args:
+        folder: where its database, log and cookie go.
+    """
+    server = program("rabbitmq-server")
+    if DEBIAN_RABBITMQ.exists():
+        server = str(DEBIAN_RABBITMQ)
+    ports = {name: str(free_port()) for name in ("epmd", "amqp", "dist")}
+    epmd = [program("epmd"), "-address", HOST, "-port", ports["epmd"]]
+    environ = os.environ | {
+        "HOME": str(folder),
+        "ERL_EPMD_PORT": ports["epmd"],
+        "ERL_EPMD_ADDRESS": HOST,
+        "RABBITMQ_NODENAME": f"test{ports['amqp']}@localhost",
+        "RABBITMQ_NODE_IP_ADDRESS": HOST,
+        "RABBITMQ_NODE_PORT": ports["amqp"],
+        "RABBITMQ_DIST_PORT": ports["dist"],
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+        "RABBITMQ_LOG_BASE": str(folder / "log"),
+        "RABBITMQ_PID_FILE": str(folder / "rabbitmq.pid"),
+        "RABBITMQ_CONF_ENV_FILE": str(folder / "absent-env.conf"),
+        "RABBITMQ_CONFIG_FILE": str(folder / "absent"),
+        "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "absent.config"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "absent-plugins"),
+    }
+
+    def answers() -> None:
+        with amqp.Connection(f"{HOST}:{ports['amqp']}", connect_timeout=2.0, read_timeout=2.0):
+            pass
+
+    log = folder / "rabbitmq.log"
+    with (
+        running(epmd, folder / "epmd.log", environ),
+        running([server], log, environ, grace=15.0) as process,
+    ):
+        wait_until(answers, process, log, 90.0)
+        yield f"amqp://guest:guest@{HOST}:{ports['amqp']}//"
+
+
+@contextlib.contextmanager
+def running(
+    command: list[str],
+    log: Path,
+    environ: Mapping[str, str] | None = None,
+    *,
+    grace: float = 5.0,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program in a process group of its own; the group ends with the block."""
+    with (
+        log.open("wb") as out,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env=environ,
+            start_new_session=True,
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(grace)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_until(
+    answers: Callable[[], None], process: subprocess.Popen[bytes], log: Path, seconds: float
+) -> None:
+    """Return when a service answers; fail with its own words if it ends or is too slow."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return answers()
+        except (OSError, amqp.AMQPError, redis.RedisError) as fault:
+            if process.poll() is not None or time.monotonic() > deadline:
+                words = log.read_text(errors="replace")[-2000:]
+                raise AssertionError(f"{process.args!r} does not answer: {words}") from fault
+        time.sleep(0.05)

@@ -1,0 +1,197 @@
+"""What stands in for a process, a lane and a message where a test needs no real one."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from celery import Celery
+from celery.worker.request import create_request_cls
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+from otel_celery.conventions import Metric
+from otel_celery.envelope import Trace
+from otel_celery.facts import Broker, Delivery, Ended, Failure, Published
+from otel_celery.guard import Guard
+from otel_celery.metrics import Instruments
+from otel_celery.sampling import Decider
+from otel_celery.span import FinishedSpan
+
+REDIS = Broker("redis", "broker.example", 6379)
+SENDER = Trace("ab" * 16, "cd" * 8, True)
+OWN = Trace("ab" * 16, "0123456789abcdef", True)
+BAD = Failure("KeyError", "builtins.KeyError", "'x'", "")
+NS = 1_000_000_000
+SENT = 1_700_000_000  # Unix seconds
+
+
+class Voice:
+    """A process whose facts go into a list."""
+
+    def __init__(self) -> None:
+        self.guard = Guard()
+        self.baggage: Any = None
+        self.structure = "parent"
+        self.decide: Any = Decider()
+        self.told: list[Any] = []
+        self.tell: Any = self.told.append
+
+
+class Lane:
+    """A lane that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.spans: list[FinishedSpan] = []
+        self.requests: list[tuple[bytes, int]] = []
+        self.wake = lambda: None
+
+    def put(self, span: FinishedSpan) -> None:
+        self.spans.append(span)
+
+    def put_encoded(self, request: bytes, spans: int) -> None:
+        self.requests.append((request, spans))
+
+
+class Readings:
+    """Instruments on a private provider, and what an exporter would see of them."""
+
+    def __init__(self) -> None:
+        self._reader = InMemoryMetricReader()
+        self.provider = MeterProvider([self._reader], shutdown_on_exit=False)
+        self.instruments = Instruments(self.provider.get_meter("test"))
+
+    def points(self, metric: Metric) -> list[Any]:
+        """Collect, and return the points of one metric."""
+        data = self._reader.get_metrics_data()
+        return [
+            point
+            for resource in (data.resource_metrics if data else ())
+            for scope in resource.scope_metrics
+            for found in scope.metrics
+            if found.name == metric.name
+            for point in found.data.data_points
+        ]
+
+    def values(self, metric: Metric, *keys: str) -> dict[Any, float]:
+        """Collect, and return the values by some of their attributes: {(key, ...): value}.
+
+        A histogram's value is how often something was recorded.
+        """
+        found: dict[Any, float] = {}
+        for point in self.points(metric):
+            key = tuple(point.attributes.get(name) for name in keys)
+            found[key] = found.get(key, 0) + getattr(point, "value", getattr(point, "count", 0))
+        return found
+
+
+def delivery(
+    name: str = "shop.pay",
+    *,
+    ran: float | None = 0.0,
+    own: Trace = OWN,
+    parent: Trace | None = SENDER,
+    link: Trace | None = None,
+    **noted: Any,
+) -> Delivery:
+    """Return a delivery that arrived a second after it was sent, and began one after that.
+
+    Args:
+        name: of its task.
+        ran: seconds after which a test ends it, for the clock; None: it never began.
+        own: context of its span.
+        parent: of its span.
+        link: of its span.
+        noted: any other field.
+    """
+    made = Delivery(name, "id-1", "mail", REDIS, own, parent, link, (SENT + 1) * NS)
+    made.sent_at = float(SENT)
+    if ran is not None:
+        made.start_ns, made.start_mono, made.pid = (SENT + 2) * NS, 50 * NS, 4242
+    for field, value in noted.items():
+        setattr(made, field, value)
+    return made
+
+
+def ended(of: Delivery, state: str = "success", failure: Failure | None = None, **said: Any) -> Any:
+    """Return the last word on a delivery; it ran for three seconds if it ran at all."""
+    told: dict[str, Any] = {
+        "error_type": failure.type if failure else None,
+        "error": failure is not None,
+        "expected": False,
+        "end_ns": of.start_ns + 3 * NS if of.begun else of.received_ns,
+        "end_mono": of.start_mono + 3 * NS if of.begun else 0,
+    }
+    told.update(said)
+    return Ended(of, state, failure=(lambda: failure) if failure else None, **told)
+
+
+def published(**said: Any) -> Published:
+    """Return a publish of two milliseconds."""
+    told: dict[str, Any] = {
+        "task": "shop.pay",
+        "id": "id-1",
+        "queue": "mail",
+        "broker": REDIS,
+        "own": SENDER,
+        "parent_id": "0" * 16,
+        "link": None,
+        "start_ns": SENT * NS,
+        "duration_ns": 2_000_000,
+        "failure": None,
+        "attributes": {},
+    }
+    return Published(**{**told, **said})
+
+
+def memory_app(name: str = "shop") -> Celery:
+    """Return an app of its own, whose broker is this process's memory."""
+    app = Celery(name, broker="memory://", backend="cache+memory://", set_as_current=False)
+    app.conf.task_default_queue = f"{name}-{time.monotonic_ns()}"  # the memory is one for all
+    return app
+
+
+def next_message(app: Celery) -> Any:
+    """Take the next message of an app's default queue."""
+    with app.connection_for_read() as connection:
+        return connection.default_channel.basic_get(app.conf.task_default_queue)
+
+
+class Pool:
+    """A pool that runs nothing: a test calls back what it would."""
+
+    def apply_async(self, *args: Any, **options: Any) -> None:
+        """Take a task and keep still."""
+
+    def terminate_job(self, pid: int, signal: Any = None) -> None:
+        """Kill nobody."""
+
+
+def make_request(task: Any, base: type, **publish: Any) -> Any:
+    """Send a task, and return what a worker's main would make of the message.
+
+    Args:
+        task: whose message goes through the memory of its app.
+        base: the task's Request class.
+        publish: options of `apply_async`.
+    """
+    task.apply_async(**publish)
+    return request_of(task, base, next_message(task.app))
+
+
+def request_of(task: Any, base: type, message: Any) -> Any:
+    """Return the request of a message, by the class that Celery makes for the task."""
+    made = create_request_cls(base, task, Pool(), "w@host", None, app=task.app)
+    settled: list[str] = []
+    request = made(
+        message,
+        app=task.app,
+        task=task,
+        hostname="w@host",
+        headers=message.headers,
+        body=message.body,
+        on_ack=lambda *_: settled.append("acknowledged"),
+        on_reject=lambda _, __, requeue: settled.append("requeued" if requeue else "rejected"),
+    )
+    request.settled = settled
+    return request

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+
+from otel_celery import cli
+from otel_celery.cli import main
+from otel_celery.cli.stage import DemoFault
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What the demo was asked to do, instead of doing it."""
+    calls = []
+
+    def run_demo(seconds, otlp, as_json, environ):
+        calls.append((seconds, otlp, as_json))
+        return 0
+
+    monkeypatch.setattr(cli, "run_demo", run_demo)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("arguments", "call"),
+    [
+        pytest.param(["demo"], (20.0, "", False), id="defaults"),
+        pytest.param(["demo", "--seconds", "8", "--json"], (8.0, "", True), id="for-machines"),
+        pytest.param(
+            ["demo", "--otlp", "http://c:4318"], (20.0, "http://c:4318", False), id="collector"
+        ),
+    ],
+)
+def test_arguments_reach_the_demo(asked, arguments, call):
+    assert (main(arguments), asked) == (0, [call])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param([], "required: command", id="no-command"),
+        pytest.param(["demo", "--seconds", "0"], "expected seconds above 0", id="no-time"),
+        pytest.param(["demo", "--seconds", "soon"], "expected seconds above 0", id="word"),
+        pytest.param(["demo", "--seconds", "nan"], "expected seconds above 0", id="nan"),
+        pytest.param(["demo", "--otlp", "c:4318"], "expected a URL such as", id="no-url"),
+    ],
+)
+def test_wrong_arguments_are_refused_with_what_was_expected(asked, arguments, words, capsys):
+    with pytest.raises(SystemExit) as refused:
+        main(arguments)
+    assert refused.value.code == 2
+    assert words in capsys.readouterr().err
+    assert asked == []
+
+
+def test_a_fault_is_one_message_and_no_traceback(monkeypatch, capsys):
+    def fail(*arguments):
+        raise DemoFault("shop-web ended with 1")
+
+    monkeypatch.setattr(cli, "run_demo", fail)
+    assert main(["demo"]) == 1
+    assert capsys.readouterr().err == "otel-celery: shop-web ended with 1\n"

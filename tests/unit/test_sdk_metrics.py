@@ -1,0 +1,170 @@
+"""Metrics are read by whom the variables name, and only when somebody drives the readers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.metrics import Counter, Histogram
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    InMemoryMetricReader,
+    MetricExporter,
+    MetricExportResult,
+    MetricsData,
+)
+from opentelemetry.sdk.resources import Resource
+
+from otel_celery import sdk
+from otel_celery.errors import ConfigError
+from otel_celery.sdk import metrics
+
+RESOURCE = Resource({"service.name": "shop"})
+
+
+class KeepingMetrics(MetricExporter):
+    """Keeps what it was given and how long it might take."""
+
+    def __init__(self, **preferred: Any) -> None:
+        super().__init__(**preferred)
+        self.exported: list[MetricsData] = []
+        self.timeouts: list[float] = []
+
+    def export(
+        self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any
+    ) -> MetricExportResult:
+        self.exported.append(metrics_data)
+        self.timeouts.append(timeout_millis)
+        return MetricExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        return True
+
+    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
+        """Nothing to close."""
+
+
+NO_EXPORTER = {"OTEL_METRICS_EXPORTER": "none"}
+
+
+def test_readers_have_no_thread_and_are_driven():
+    before = threading.active_count()
+    exporter = KeepingMetrics()
+    metering = sdk.build_meter_provider(RESOURCE, [exporter], NO_EXPORTER)
+    metering.provider.get_meter("m").create_counter("c").add(2)
+    metering.collect(float("inf"))
+    assert threading.active_count() == before
+    (data,) = exporter.exported
+    (metric,) = data.resource_metrics[0].scope_metrics[0].metrics
+    assert (metric.name, metric.data.data_points[0].value) == ("c", 2)
+    assert exporter.timeouts == [30_000]
+
+
+def test_collection_ends_with_its_deadline():
+    """And does not begin after it."""
+    exporter = KeepingMetrics()
+    reader = metrics._Driven(exporter)
+    metering = sdk.Metering(RESOURCE, [reader], clock=lambda: 100.0)
+    metering.provider.get_meter("m").create_counter("c").add(1)
+    metering.collect(102.0)
+    metering.collect(100.0)
+    assert exporter.timeouts == [2_000]
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        pytest.param({}, 15.0, id="default"),
+        pytest.param({"OTEL_METRIC_EXPORT_INTERVAL": "2500"}, 2.5, id="given"),
+    ],
+)
+def test_interval_is_a_quarter_of_a_minute_unless_set(
+    variables: Mapping[str, str], expected: float
+):
+    given = {**NO_EXPORTER, **variables}
+    assert sdk.build_meter_provider(RESOURCE, [KeepingMetrics()], given).interval == expected
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-1", "inf", "nan"])
+def test_unusable_interval_fails_at_start(text: str):
+    with pytest.raises(ConfigError, match=r"OTEL_METRIC_EXPORT_INTERVAL=.*milliseconds above 0"):
+        sdk.build_meter_provider(RESOURCE, (), {**NO_EXPORTER, "OTEL_METRIC_EXPORT_INTERVAL": text})
+
+
+def test_without_an_exporter_nothing_is_collected():
+    assert sdk.build_meter_provider(RESOURCE, (), NO_EXPORTER).interval == float("inf")
+
+
+def test_reader_of_others_is_not_driven(monkeypatch: pytest.MonkeyPatch):
+    """It is asked by its own user."""
+    reader = InMemoryMetricReader()
+    monkeypatch.setattr(metrics, "load_exporter", lambda *_: lambda: reader)
+    metering = sdk.build_meter_provider(RESOURCE, (), {"OTEL_METRICS_EXPORTER": "mine"})
+    metering.provider.get_meter("m").create_counter("c").add(1)
+    metering.collect(float("inf"))
+    assert reader.get_metrics_data() is not None
+    assert metering.interval == float("inf")
+
+
+def test_otlp_variables_choose_temporality_and_aggregation(monkeypatch: pytest.MonkeyPatch):
+    """As for the SDK's own providers; buckets of ours stand where nothing else is asked."""
+    made: list[MetricExporter] = []
+    driven = metrics._Driven
+
+    def keep(exporter: MetricExporter) -> Any:
+        made.append(exporter)
+        return driven(exporter)
+
+    monkeypatch.setattr(metrics, "_Driven", keep)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta")
+    monkeypatch.setenv(
+        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+        "base2_exponential_bucket_histogram",
+    )
+    sdk.build_meter_provider(RESOURCE).close()
+    (exporter,) = made
+    assert exporter._preferred_temporality[Counter] is AggregationTemporality.DELTA
+    aggregation = type(exporter._preferred_aggregation[Histogram]).__name__
+    assert aggregation == "ExponentialBucketHistogramAggregation"
+
+
+def test_disabled_sdk_records_nothing():
+    exporter = KeepingMetrics()
+    metering = sdk.build_meter_provider(RESOURCE, [exporter], {"OTEL_SDK_DISABLED": "true"})
+    metering.collect(float("inf"))
+    assert exporter.exported == []
+
+
+@pytest.mark.parametrize("text", ["many", "-1", "70000", "9464.5"])
+def test_unusable_port_fails_at_start(text: str):
+    chosen = {"OTEL_METRICS_EXPORTER": "prometheus", "OTEL_EXPORTER_PROMETHEUS_PORT": text}
+    with pytest.raises(ConfigError, match=r"OTEL_EXPORTER_PROMETHEUS_PORT=.*port number"):
+        sdk.build_meter_provider(RESOURCE, (), chosen)
+
+
+def test_all_unusable_variables_are_named_at_once(monkeypatch: pytest.MonkeyPatch):
+    """Before anything is made of them, so that the start fails and not the first task."""
+    variables = {
+        "OTEL_TRACES_EXPORTER": "pigeon",
+        "OTEL_METRIC_EXPORT_INTERVAL": "soon",
+        "OTEL_METRICS_EXPORTER": "prometheus",
+        "OTEL_EXPORTER_PROMETHEUS_PORT": "high",
+    }
+    with pytest.raises(ConfigError) as fault:
+        sdk.check_environment(variables)
+    assert str(fault.value) == (
+        "OTEL_TRACES_EXPORTER='pigeon': expected otlp, console, none"
+        " or the name of an installed exporter; OTEL_METRIC_EXPORT_INTERVAL='soon':"
+        " expected a number of milliseconds above 0"
+    )
+    del variables["OTEL_TRACES_EXPORTER"], variables["OTEL_METRIC_EXPORT_INTERVAL"]
+    with pytest.raises(ConfigError, match="OTEL_EXPORTER_PROMETHEUS_PORT='high': expected a port"):
+        sdk.check_environment(variables)
+
+
+def test_prometheus_is_served_by_workers_alone():
+    """A web process with the same variables would take the port of its worker."""
+    variables = {"OTEL_METRICS_EXPORTER": "prometheus"}
+    assert sdk.build_meter_provider(RESOURCE, (), variables, serve=False).interval == float("inf")
