@@ -35,7 +35,7 @@ test-all: $(VENV)/.ready ## the tests on every Python found here x every Celery 
 check: $(VENV)/.ready check-lock ## lint, format, types, lock
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy otel_celery $(wildcard tests/typing)
+	@$(BIN)/mypy otel_celery collector $(wildcard tests/typing)
 
 # Compiling again over a copy keeps every version that still fits: a difference is a stale lock.
 check-lock: $(VENV)/.ready

@@ -1,0 +1,1 @@
+"""Rules, alerts and dashboards, derived from the package's catalogue of names."""
