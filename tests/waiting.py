@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(check: Callable[[], T], timeout: float = 10.0, every: float = 0.02) -> T:
+def eventually(check: Callable[[], T], timeout: float = 60.0, every: float = 0.02) -> T:
     """Return the first true value of `check`, which is asked again and again.
 
     An `AssertionError` inside `check` means "not yet", so that it may assert as any test does.

@@ -21,7 +21,7 @@ DIRECT = (
 )  # fmt: skip
 
 
-def wait_for(mark: str, id_: str, seconds: float = 20) -> None:
+def wait_for(mark: str, id_: str, seconds: float = 60) -> None:
     """Wait until a task has said that it came so far."""
     end = time.monotonic() + seconds
     while not app.backend.client.exists(f"mark:{mark}:{id_}"):
@@ -78,7 +78,7 @@ def send(case: str) -> list[str]:
         return [crafted("shop_of_cases.success", eta="9999-12-31T23:59:59-12:00")]
     if case == "revoked":
         task_id = str(uuid.uuid4())
-        app.control.revoke(task_id, reply=True, timeout=5, limit=1)
+        app.control.revoke(task_id, reply=True, timeout=20, limit=1)
         return [shop.success.apply_async(task_id=task_id).id]
     if case == "revoked_waiting":
         sent = shop.success.apply_async(countdown=2)

@@ -178,7 +178,7 @@ class Worker:
     def log(self) -> str:
         return self._log.read_text(errors="replace")
 
-    def stop(self, how: int = signal.SIGTERM, timeout: float = 30) -> int:
+    def stop(self, how: int = signal.SIGTERM, timeout: float = 60) -> int:
         """Send a signal and return the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(how)
@@ -208,7 +208,7 @@ def worker(
         return " ready." in running.log
 
     try:
-        eventually(ready, 30)
+        eventually(ready)
         yield running
     finally:
         if process.poll() is None:
@@ -216,7 +216,7 @@ def worker(
             process.wait(10)
 
 
-def run(environ: Mapping[str, str], script: str, *arguments: str, timeout: float = 90) -> str:
+def run(environ: Mapping[str, str], script: str, *arguments: str, timeout: float = 300) -> str:
     """Run a program of this folder to its end and return what it printed."""
     done = subprocess.run(
         [sys.executable, script, *arguments],

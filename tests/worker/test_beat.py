@@ -52,7 +52,7 @@ def test_beat_tells_due_entries_and_that_it_turns(
                 (point,) = harness.points(receiver, turned)
                 assert time.time() - point.value < 10
 
-            eventually(told, 30)
+            eventually(told)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(20)

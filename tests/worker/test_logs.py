@@ -37,7 +37,7 @@ def test_log_records_of_tasks_carry_their_ids(tmp_path: Path, pool: str) -> None
             harness.worker(tmp_path, environ, *arguments, app="logging_app") as worker,
         ):
             sent = client.send_task("logging.speaks")
-            trace, inner = sent.get(timeout=10)
+            trace, inner = sent.get(timeout=60)
             assert worker.stop() == 0
         lines = {
             said: Line(by, trace_id, span_id, task_id)

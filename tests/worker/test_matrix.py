@@ -91,14 +91,14 @@ def run_all(pool: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
             for round_ in (set(cases(pool)) - set(LATE), set(cases(pool)) & set(LATE)):
                 chosen = [case for case in CASES if case in round_]
                 sent |= json.loads(harness.run(environ, "drive.py", *chosen))
-                eventually(partial(all_ended, sent, receiver), 45)
+                eventually(partial(all_ended, sent, receiver))
             held = harness.run(environ, "hold.py", str(HELD)).split()
 
             def all_held() -> None:
                 state = {"celery__worker__task__state": "scheduled"}
                 assert harness.total(receiver, "celery.worker.task.count", **state) == HELD
 
-            eventually(all_held, 15)
+            eventually(all_held)
             stopped = worker.stop()
             return Run(
                 pool, {**sent, "held": held}, receiver, harness.spans(receiver), stopped,

@@ -60,8 +60,8 @@ def told(folder: Path, url: str, pool: str, **variables: str) -> Told:
                 assert worker.poll() is None, log.read_text()
                 return " ready." in log.read_text()
 
-            eventually(ready, 30)
-            threads = client.send_task("plain.quiet").get(timeout=30)
+            eventually(ready)
+            threads = client.send_task("plain.quiet").get(timeout=60)
             worker.terminate()
             assert worker.wait(20) == 0, log.read_text()
         scopes = {

@@ -70,7 +70,7 @@ def told(folder: Path, url: str, task: str, *arguments: str, **variables: str) -
             harness.worker(folder, environ, *arguments, "-n", NAME, app="plain_app") as worker,
         ):
             sent = [client.send_task(task) for _ in range(TASKS)]
-            results = [each.get(timeout=30) for each in sent]
+            results = [each.get(timeout=60) for each in sent]
             assert worker.stop() == 0, worker.log
         seen = harness.spans(receiver)
         return Told(

@@ -66,15 +66,15 @@ def test_a_worker_in_the_background_is_like_any_other(
     else:
         command([*CELERY, "worker", "--detach", "-n", harness.NODE, *files])
     try:
-        eventually(lambda: log.exists() and " ready." in log.read_text(), 20)
-        assert client.send_task("shop_of_cases.add", (1, 2)).get(timeout=10) == 3
+        eventually(lambda: log.exists() and " ready." in log.read_text())
+        assert client.send_task("shop_of_cases.add", (1, 2)).get(timeout=60) == 3
     finally:
         main = int(pidfile.read_text())
         if how == "multi":
             command([*CELERY, "multi", "stopwait", harness.NODE, f"--pidfile={pidfile}"])
         else:
             os.kill(main, signal.SIGTERM)
-            eventually(lambda: not alive(main), 15)
+            eventually(lambda: not alive(main))
     assert told(receiver)["shop_of_cases.add"] == 1
     assert instances(receiver) == {harness.NODE}
 
@@ -85,11 +85,11 @@ def test_a_pool_that_grows_and_shrinks_tells_all(
     """Processes that autoscaling adds have a way to main; their number is reported."""
     with harness.worker(tmp_path, environ, *ALONE, "--autoscale=3,1") as worker:
         limit = "celery.worker.pool.limit"
-        eventually(lambda: harness.total(receiver, limit) == 1, 10)
+        eventually(lambda: harness.total(receiver, limit) == 1)
         sent = [client.send_task("shop_of_cases.slow", (2,)) for _ in range(3)]
-        eventually(lambda: harness.total(receiver, limit) == 3, 10)
+        eventually(lambda: harness.total(receiver, limit) == 3)
         for one in sent:
-            one.get(timeout=20)
+            one.get(timeout=60)
         assert worker.stop() == 0
     assert told(receiver) == {"shop_of_cases.slow": 3}
     pids = {one.attributes.get("process.pid") for one in harness.spans(receiver)}
@@ -106,7 +106,7 @@ def test_two_workers_of_one_name_are_told_apart(
     ):
         sent = [client.send_task("shop_of_cases.slow", (0.2,)) for _ in range(8)]
         for one in sent:
-            one.get(timeout=20)
+            one.get(timeout=60)
         assert (first.stop(), second.stop()) == (0, 0)
     assert told(receiver) == {"shop_of_cases.slow": 8}
     other = f"{harness.NODE}/{second.process.pid}"
@@ -124,7 +124,7 @@ def test_a_pool_class_of_the_users_is_seen_for_what_it_is(
     """One derived from prefork has processes, whatever its module is called."""
     custom = {**environ, "CELERY_CUSTOM_WORKER_POOL": "own_pool:OwnPool"}
     with harness.worker(tmp_path, custom, *ALONE, "-P", "custom", "-c", "2") as worker:
-        client.send_task("shop_of_cases.success").get(timeout=10)
+        client.send_task("shop_of_cases.success").get(timeout=60)
         assert worker.stop() == 0
     assert told(receiver) == {"shop_of_cases.success": 1}
     seen = harness.spans(receiver)
@@ -139,8 +139,8 @@ def test_what_handlers_of_pool_processes_publish_is_told_once(
 ) -> None:
     """The user's handler of `worker_process_init` runs after ours, before any task."""
     with harness.worker(tmp_path, environ, *PREFORK, app="processes_app") as worker:
-        by_handler = client.send_task("processes.initialised").get(timeout=10)
-        client.AsyncResult(by_handler).get(timeout=10)
+        by_handler = client.send_task("processes.initialised").get(timeout=60)
+        client.AsyncResult(by_handler).get(timeout=60)
         assert worker.stop() == 0
     assert told(receiver)["processes.initialised"] == 1
     published = Counter(
@@ -157,7 +157,7 @@ def test_a_task_that_is_registered_late_is_told_like_any_other(
 ) -> None:
     """The worker was ready without it; Celery then builds anew what runs each task."""
     with harness.worker(tmp_path, environ, *ALONE, "-P", "threads", app="processes_app") as worker:
-        assert client.send_task("processes.late").get(timeout=10) == "late"
+        assert client.send_task("processes.late").get(timeout=60) == "late"
         assert worker.stop() == 0
     assert told(receiver) == {"processes.late": 1}
     (late, inner) = harness.spans(receiver)[::-1]
@@ -172,8 +172,8 @@ def test_processes_that_tasks_start_tell_nothing_twice(
     with harness.worker(
         tmp_path, environ, *ALONE, "-P", pool, "-c", "1", app="processes_app"
     ) as worker:
-        client.send_task("processes.forks").get(timeout=15)
-        eventually(lambda: told(receiver)["shop_of_cases.success"] >= 1, 10)
+        client.send_task("processes.forks").get(timeout=60)
+        eventually(lambda: told(receiver)["shop_of_cases.success"] >= 1)
         assert worker.stop() == 0
     seen = harness.spans(receiver)
     assert len({one.id for one in seen}) == len(seen)
@@ -199,7 +199,7 @@ def test_the_main_ways_to_end_are_told_alike_in_this_pool_too(
     )  # fmt: skip
     with harness.worker(tmp_path, environ, *ALONE, "-P", pool, "-c", "3") as worker:
         sent = json.loads(harness.run(environ, "drive.py", *chosen))
-        eventually(partial(all_ended, sent, receiver), 20)
+        eventually(partial(all_ended, sent, receiver))
         assert worker.stop() == 0
     found = harness.deliveries(harness.spans(receiver))
     states = {
@@ -219,9 +219,9 @@ def test_a_greenlet_that_is_terminated_was_revoked(
     pytest.importorskip("gevent")
     with harness.worker(tmp_path, environ, *ALONE, "-P", "gevent", "-c", "2") as worker:
         slow = client.send_task("shop_of_cases.slow", (30,))
-        eventually(lambda: client.backend.client.exists(f"mark:started:{slow.id}"), 10)
+        eventually(lambda: client.backend.client.exists(f"mark:started:{slow.id}"))
         client.control.revoke(slow.id, terminate=True)
-        eventually(lambda: told(receiver) == {"shop_of_cases.slow": 1}, 10)
+        eventually(lambda: told(receiver) == {"shop_of_cases.slow": 1})
         assert worker.stop() == 0
     (process,) = harness.deliveries(harness.spans(receiver))[slow.id]
     assert words(process)[:2] == ("revoked", "Terminated")
@@ -232,10 +232,10 @@ def test_a_main_that_was_killed_does_not_stand_in_the_way(
 ) -> None:
     """The next worker of its name gets that name, and all works."""
     with harness.worker(tmp_path, environ, *PREFORK) as killed:
-        client.send_task("shop_of_cases.add", (1, 2)).get(timeout=10)
+        client.send_task("shop_of_cases.add", (1, 2)).get(timeout=60)
         killed.stop(signal.SIGKILL)
     with harness.worker(tmp_path, environ, *PREFORK) as worker:
-        assert client.send_task("shop_of_cases.add", (3, 4)).get(timeout=10) == 7
+        assert client.send_task("shop_of_cases.add", (3, 4)).get(timeout=60) == 7
         assert worker.stop() == 0
     assert instances(receiver) == {harness.NODE}
     assert "runs on this host already" not in worker.log

@@ -71,7 +71,7 @@ def test_the_main_ways_to_end_are_told_alike(
         environ = services.environment(receiver)
         with harness.worker(tmp_path, environ, *PREFORK) as worker:
             sent = json.loads(harness.run(environ, "drive.py", *CHOSEN))
-            eventually(partial(all_ended, sent, receiver), 45)
+            eventually(partial(all_ended, sent, receiver))
             assert worker.stop() == 0
         seen = harness.spans(receiver)
         found = harness.deliveries(seen)
@@ -107,10 +107,10 @@ def test_what_the_broker_drops_itself_is_sent_and_nowhere_else(
         environ = services.environment(receiver)
         ready(client)
         (expired,) = json.loads(harness.run(environ, "drive.py", "expired"))["expired"]
-        eventually(lambda: ready(client) == 0, 10)
+        eventually(lambda: ready(client) == 0)
         with harness.worker(tmp_path, environ, *PREFORK) as worker:
             sent = json.loads(harness.run(environ, "drive.py", "success"))
-            eventually(partial(all_ended, sent, receiver), 15)
+            eventually(partial(all_ended, sent, receiver))
             assert worker.stop() == 0
         by_id = harness.deliveries(harness.spans(receiver))
         assert set(by_id) == set(sent["success"])
@@ -147,7 +147,7 @@ def test_depth_and_consumers_are_read(tmp_path: Path, services: Services, client
                 ]
                 assert sorted(found) == [("celery", 1), ("orders", 1), ("parked", 0)]
 
-            eventually(told, 10)
+            eventually(told)
 
 
 def states(receiver: Receiver) -> dict[str, float]:
@@ -178,8 +178,8 @@ def test_a_lost_connection_is_told_with_all_that_follows(
                 client.send_task("shop_of_cases.success", countdown=3600)
             waiting = {"celery__worker__task__state": "scheduled"}
             at_hand = "celery.worker.task.count"
-            eventually(lambda: client.backend.client.exists(f"mark:started:{held}"), 10)
-            eventually(lambda: harness.total(receiver, at_hand, **waiting) == 2, 10)
+            eventually(lambda: client.backend.client.exists(f"mark:started:{held}"))
+            eventually(lambda: harness.total(receiver, at_hand, **waiting) == 2)
             line.cut()
 
             def back() -> None:
@@ -188,9 +188,9 @@ def test_a_lost_connection_is_told_with_all_that_follows(
                 assert harness.total(receiver, at_hand, **waiting) == 2
                 assert harness.total(receiver, "celery.worker.broker.connected") == 1
 
-            eventually(back, 20)
+            eventually(back)
             client.backend.client.set("mark:released", 1)
-            eventually(lambda: states(receiver) == {"returned": 2, "success": 2}, 10)
+            eventually(lambda: states(receiver) == {"returned": 2, "success": 2})
             assert worker.stop() == 0
         assert states(receiver) == {"returned": 4, "success": 2}
         assert harness.total(receiver, CONSUMED) == 6

@@ -31,7 +31,7 @@ def test_the_main_ways_to_end_are_told_alike_on_every_version(tmp_path: Path) ->
         environ = harness.environment(url, receiver, **strict)
         with harness.worker(tmp_path, environ, "-P", "prefork", "-c", "3") as worker:
             sent = json.loads(harness.run(environ, "drive.py", *CHOSEN))
-            eventually(partial(all_ended, sent, receiver), 45)
+            eventually(partial(all_ended, sent, receiver))
             assert worker.stop() == 0
         seen = harness.spans(receiver)
         found = harness.deliveries(seen)

@@ -55,12 +55,12 @@ def test_a_stop_tells_what_became_of_what_was_running(
         late = client.send_task("amqp_app.held").id
         client.send_task("shop_of_cases.success", countdown=3600)
         marks = [f"mark:started:{task_id}" for task_id in (plain, late)]
-        eventually(lambda: client.backend.client.exists(*marks) == 2, 10)
+        eventually(lambda: client.backend.client.exists(*marks) == 2)
         waiting = {"celery__worker__task__state": "scheduled"}
-        eventually(lambda: harness.total(receiver, "celery.worker.task.count", **waiting), 10)
+        eventually(lambda: harness.total(receiver, "celery.worker.task.count", **waiting))
         for each in stop.signals[:-1]:
             worker.process.send_signal(each)
-            eventually(lambda: "worker: " in worker.log, 5)
+            eventually(lambda: "worker: " in worker.log)
         if warm:
             client.backend.client.set("mark:released", 1)
         worker.stop(stop.signals[-1], timeout=15)
@@ -87,7 +87,7 @@ def lasted(folder: Path, environ: dict[str, str], client: Celery) -> Lasted:
     with harness.worker(folder, environ, *ARGUMENTS) as worker:
         ready = time.monotonic()
         sent = [client.send_task("shop_of_cases.add", (n, n)) for n in range(TASKS)]
-        assert [one.get(timeout=10) for one in sent] == [2 * n for n in range(TASKS)]
+        assert [one.get(timeout=60) for one in sent] == [2 * n for n in range(TASKS)]
         stopping = time.monotonic()
         assert worker.stop() == 0
         assert "fault in" not in worker.log
@@ -101,7 +101,7 @@ def test_without_a_collector_a_worker_works(
     tmp_path: Path, environ: dict[str, str], receiver: Receiver, client: Celery, silent: bool
 ) -> None:
     """It is ready as soon as ever, its tasks succeed, and its stop takes the budget at most."""
-    slack = 2.5  # seconds, on a busy machine; the exporter's timeout is 10
+    slack = 7  # seconds, on a busy machine; less than the 10 of the exporter's timeout
     environ["OTEL_CELERY_FLUSH_TIMEOUT"] = str(BUDGET)
     usual = lasted(tmp_path, environ, client)
     if silent:
@@ -122,8 +122,8 @@ def test_what_was_told_to_nobody_is_told_when_the_collector_comes(
     with harness.worker(tmp_path, environ, *ARGUMENTS) as worker:
         sent = [client.send_task("shop_of_cases.success") for _ in range(TASKS)]
         for one in sent:
-            one.get(timeout=10)
-        eventually(lambda: "Spans do not get through" in worker.log, 10)
+            one.get(timeout=60)
+        eventually(lambda: "Spans do not get through" in worker.log)
         with receiving(port) as receiver:
 
             def all_there() -> None:
@@ -132,6 +132,6 @@ def test_what_was_told_to_nobody_is_told_when_the_collector_comes(
                 assert names.count("inner") == TASKS
                 assert harness.total(receiver, OUTCOMES) == TASKS
 
-            eventually(all_there, 15)
+            eventually(all_there)
             assert worker.stop() == 0
             assert len(harness.spans(receiver)) == 2 * TASKS

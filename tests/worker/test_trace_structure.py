@@ -42,7 +42,7 @@ def told(folder: Path, pool: str, **variables: str) -> Told:
             honest = json.loads(harness.run(environ, "structure_app.py"))
             forged = json.loads(harness.run(environ, "forge.py"))
             results = {
-                name: client.AsyncResult(task_id).get(timeout=10)
+                name: client.AsyncResult(task_id).get(timeout=60)
                 for name, task_id in {"honest": honest[0], "retried": honest[1], **forged}.items()
             }
             assert worker.stop() == 0

@@ -56,9 +56,9 @@ def keep(folder: Path, **variables: str) -> Kept:
                             }
                     return found
 
-                results = eventually(stored, 45)
+                results = eventually(stored)
             harness.run(environ, "hold.py", "1")
-            eventually(lambda: "celery" in worker.log, 5)
+            eventually(lambda: "celery" in worker.log)
             assert worker.stop() == 0
             log = worker.log
         with redis.Redis.from_url(url) as left:
