@@ -44,8 +44,9 @@ check-lock: $(VENV)/.ready
 	@diff -u requirements/dev.txt build/lock.txt \
 		|| { echo 'requirements/dev.txt is not what pyproject.toml asks for: run `make lock`'; exit 1; }
 
-docs: $(VENV)/.ready ## the tables of README.md and docs/ anew, from the code
+docs: $(VENV)/.ready ## the tables of the docs anew, rules and dashboards, from the code
 	@$(BIN)/python -m tests.tables
+	@$(BIN)/python -m collector.catalogue
 
 picture: $(VENV)/.ready ## docs/demo.svg anew, from a run of the demo
 	@$(BIN)/python -m tests.picture

@@ -1,0 +1,88 @@
+"""How is a metric of ours named in a query?
+
+Every name comes from `otel_celery.conventions`: a renamed metric or attribute breaks the build,
+not, in silence, a rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from collector.catalogue.names import label, series
+from otel_celery import conventions as c
+from otel_celery.conventions import Metric
+
+TASK = label(c.TASK_NAME)
+QUEUE = label(c.QUEUE)
+STATE = label(c.TASK_STATE)
+ERROR = label(c.ERROR_TYPE)
+HELD = label(c.HELD_STATE)
+DEPTH = label(c.QUEUE_STATE)
+POOL = label(c.POOL_TYPE)
+ENTRY = label(c.BEAT_ENTRY)
+JOB = "job"  # service.name, as the Collector translates it
+WORKER = "job, instance"  # and service.instance.id
+
+
+def select(metric: Metric, where: Mapping[str, str] | None = None, suffix: str = "") -> str:
+    """Return a selector.
+
+    Args:
+        metric: of the catalogue.
+        where: attribute -> operator and value, such as `{c.TASK_STATE: '="lost"'}`.
+        suffix: `_bucket`, `_count` or `_sum` of a histogram.
+
+    Raises:
+        KeyError: the metric has no such attribute, so that the matcher could never be true.
+    """
+    parts = []
+    for key, test in (where or {}).items():
+        if key not in metric.keys:
+            raise KeyError(f"{metric.name} has no attribute {key}")
+        parts.append(f"{label(key)}{test}")
+    return f"{series(metric)}{suffix}" + (f"{{{', '.join(parts)}}}" if parts else "")
+
+
+def growth(selector: str, window: str, by: str, alive: str) -> str:
+    """Return how much counters of workers grew, the first event of a new series included.
+
+    `increase()` sees nothing of a counter that begins at 1, as one per error class does. Such a
+    series counts in full, if its worker was there before it: else a hole in the scrapes would look
+    like a burst.
+
+    Args:
+        selector: counters.
+        window: as `10m`.
+        by: labels to sum by.
+        alive: a series that each worker always has.
+    """
+    return (
+        f"sum by ({by}) (\n"
+        f"  (({selector} unless {selector} offset {window})"
+        f" and on ({WORKER}) {alive} offset {window})\n"
+        f"  or increase({selector}[{window}])\n"
+        f")"
+    )
+
+
+def quantile(q: float, metric: Metric, by: str, window: str = "5m") -> str:
+    """Return a quantile of a histogram, whether it came with buckets or as a native one.
+
+    Without events there is no quantile: the comparison takes the NaN away.
+    """
+    buckets, native = select(metric, suffix="_bucket"), select(metric)
+    return (
+        f"(\n"
+        f"  histogram_quantile({q}, sum by (le, {by}) (rate({buckets}[{window}])))\n"
+        f"  or histogram_quantile({q}, sum by ({by}) (rate({native}[{window}])))\n"
+        f") >= 0"
+    )
+
+
+def events(metric: Metric, by: str, window: str = "5m") -> str:
+    """Return how often a histogram was recorded a second, with buckets or as a native one."""
+    count, native = select(metric, suffix="_count"), select(metric)
+    return (
+        f"sum by ({by}) (rate({count}[{window}]))\n"
+        f"or histogram_count(sum by ({by}) (rate({native}[{window}])))"
+    )
