@@ -119,10 +119,8 @@ def running(folder: Path, port: int) -> Iterator[Bugsink]:
     if not (folder / "bugsink_conf.py").exists():
         shutil.copytree(home / "empty", folder, dirs_exist_ok=True)
     url = f"http://{HOST}:{port}"
-    command = [
-        str(_program(home, "gunicorn")), "--bind", f"{HOST}:{port}", "--workers", "1", "--threads", "4",
-        "--chdir", str(folder), "bugsink.wsgi",
-    ]  # fmt: skip
+    server = [str(_program(home, "gunicorn")), "--bind", f"{HOST}:{port}", "--chdir", str(folder)]
+    command = [*server, "--workers", "1", "--threads", "4", "bugsink.wsgi"]
     log = folder / "bugsink.log"
     with (
         log.open("ab") as out,
