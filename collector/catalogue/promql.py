@@ -22,6 +22,8 @@ POOL = label(c.POOL_TYPE)
 ENTRY = label(c.BEAT_ENTRY)
 JOB = "job"  # service.name, as the Collector translates it
 WORKER = "job, instance"  # and service.instance.id
+IDENTITY = frozenset({"job", "instance"})
+"""Labels that every series of a process has, beside the attributes of the metric."""
 
 
 def select(metric: Metric, where: Mapping[str, str] | None = None, suffix: str = "") -> str:
@@ -29,7 +31,8 @@ def select(metric: Metric, where: Mapping[str, str] | None = None, suffix: str =
 
     Args:
         metric: of the catalogue.
-        where: attribute -> operator and value, such as `{c.TASK_STATE: '="lost"'}`.
+        where: attribute, or one of `IDENTITY` -> operator and value, such as
+            `{c.TASK_STATE: '="lost"'}`.
         suffix: `_bucket`, `_count` or `_sum` of a histogram.
 
     Raises:
@@ -37,7 +40,7 @@ def select(metric: Metric, where: Mapping[str, str] | None = None, suffix: str =
     """
     parts = []
     for key, test in (where or {}).items():
-        if key not in metric.keys:
+        if key not in metric.keys and key not in IDENTITY:
             raise KeyError(f"{metric.name} has no attribute {key}")
         parts.append(f"{label(key)}{test}")
     return f"{series(metric)}{suffix}" + (f"{{{', '.join(parts)}}}" if parts else "")
