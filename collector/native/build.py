@@ -50,7 +50,7 @@ def programs() -> Path:
 
 def say(line: str) -> None:
     """Tell people what goes on, without getting into a command's output."""
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - a build is watched
+    print(line, file=sys.stderr, flush=True)
 
 
 def go_version(path: Path | str) -> tuple[int, ...]:
@@ -215,6 +215,6 @@ def build_collector() -> Path:
 
 if __name__ == "__main__":
     try:
-        print(build_collector())  # noqa: T201 - the answer of the command
+        print(build_collector())
     except BuildError as failed:
         sys.exit(str(failed))
