@@ -10,6 +10,7 @@ import fcntl
 import functools
 import hashlib
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -187,9 +188,16 @@ def compile_program(sources: Path, target: Path, tags: str = TAGS) -> None:
     fresh.replace(target)
 
 
+def target_platform() -> tuple[str, str]:
+    """Return what Go calls the system and the machine that a build is for."""
+    machine = platform.machine().lower()
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+    return os.environ.get("GOOS") or sys.platform, os.environ.get("GOARCH") or machine
+
+
 def digest(sources: Path) -> str:
     """Return what a program built from these sources is known by."""
-    read = hashlib.sha256(repr((TAGS, STATIC)).encode())
+    read = hashlib.sha256(repr((TAGS, STATIC, target_platform())).encode())
     for path in sorted(sources.iterdir()):
         read.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return read.hexdigest()[:12]
