@@ -16,10 +16,11 @@ SIDE_BY_SIDE := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo collector collector-sources test test-all check check-lock docs picture lock clean
+.PHONY: help demo stack collector collector-sources test test-stack test-all check check-lock docs \
+	picture lock clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: $(VENV)/.ready ## a small shop under observation, live in the terminal
 	@$(BIN)/otel-celery demo $(ARGS)
@@ -30,9 +31,16 @@ collector: $(VENV)/.ready ## the OpenTelemetry Collector with what our configura
 collector-sources: $(VENV)/.ready ## its Go sources anew from collector/builder.yaml; VERSION=0.165.0 moves it there
 	@$(BIN)/python -m collector.native.sources $(VERSION)
 
+stack: $(VENV)/.ready ## Collector, Prometheus, Jaeger, Bugsink and a shop as processes of this machine
+	@$(BIN)/python -m collector.native $(ARGS)
+
 test: $(VENV)/.ready ## every test of this machine, then the oldest and the newest pair of versions
 	@$(BIN)/pytest $(SIDE_BY_SIDE) -m "not stack" $(ARGS)
 	@$(BIN)/python tests/matrix.py
+
+test-stack: $(VENV)/.ready ## the pipeline, with the real programs; builds them the first time
+	@$(BIN)/python -m collector.native.programs >/dev/null
+	@$(BIN)/pytest -m stack $(ARGS)
 
 test-all: $(VENV)/.ready ## the tests on every Python found here x every Celery supported
 	@$(BIN)/pytest $(SIDE_BY_SIDE) -m "not stack" $(ARGS)

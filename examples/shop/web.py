@@ -2,18 +2,22 @@
 
     python web.py
 
-Traces go where the OTEL_* variables say. It ends with SIGTERM or Ctrl-C.
+Traces go where the OTEL_* variables say. It listens on SHOP_ADDRESS, else on a free port of this
+machine, and ends with SIGTERM or Ctrl-C. Its last line is its books: the numbers of the orders that
+it took, by what was ordered.
 """
 
 from __future__ import annotations
 
 import http.client
 import itertools
+import json
 import os
 import signal
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 from celery import chain, chord
 from opentelemetry import trace
@@ -34,6 +38,7 @@ from shop import (
     send_receipt,
 )
 
+ADDRESS = os.environ.get("SHOP_ADDRESS", "127.0.0.1:0")
 PAUSE = 0.25  # seconds between two customers
 
 
@@ -67,18 +72,21 @@ one lock for their results, and a process that dies while it holds that lock han
 class Shop(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     numbers = itertools.count(1)
+    books: ClassVar[dict[str, list[int]]] = {wish: [] for wish in REQUESTS}
     tracer = trace.get_tracer("shop.web")
 
     def do_POST(self) -> None:
-        place = REQUESTS.get(self.path.removeprefix("/orders/"))
-        if place is None:
+        wish = self.path.removeprefix("/orders/")
+        if wish not in REQUESTS:
             self.answer(404)
             return
+        number = next(self.numbers)
         with self.tracer.start_as_current_span(
             f"POST {self.path}", kind=trace.SpanKind.SERVER
         ) as span:
-            place(next(self.numbers))
+            REQUESTS[wish](number)
             span.set_attribute("http.response.status_code", 202)
+        self.books[wish].append(number)
         self.answer(202)
 
     def answer(self, status: int) -> None:
@@ -99,7 +107,8 @@ def main() -> None:
     provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Shop)
+    host, _, port = ADDRESS.rpartition(":")
+    server = ThreadingHTTPServer((host, int(port)), Shop)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"The shop is open, http://127.0.0.1:{server.server_port}")
@@ -112,6 +121,7 @@ def main() -> None:
             break
     server.shutdown()
     provider.shutdown()
+    print(f"books: {json.dumps(Shop.books)}")
 
 
 if __name__ == "__main__":
