@@ -16,9 +16,10 @@ from otel_celery.beat import Beat
 from otel_celery.delivery import Deliveries
 from otel_celery.eager import EagerTasks
 from otel_celery.errors import OtelCeleryError
-from otel_celery.execution import current_task_id
+from otel_celery.execution import current_task, current_task_id
 from otel_celery.guard import Guard
 from otel_celery.hooks import Hooks
+from otel_celery.log_tap import LogTap
 from otel_celery.logs import TaskLogs
 from otel_celery.outcome import HowEnded
 from otel_celery.pool_process import PoolProcess
@@ -62,6 +63,7 @@ class Instrumentation:
         self._beat: Beat | None = None
         self._pool_process: PoolProcess | None = None
         self._logs = TaskLogs(current_task_id)
+        self._tap = LogTap(self.guard, current_task, self.here.log, sdk.app_tells_logs)
         self._handlers: list[tuple[Any, Callable[..., Any]]] = []
         self.active = False
 
@@ -89,11 +91,17 @@ class Instrumentation:
             sent.disconnect(handler)
         self._handlers.clear()
         self._logs.uninstall()
+        self._tap.uninstall()
         self.here.close()
 
     def _name_after(self, app: Any) -> None:
         if self._app is None and app.main:
             self._app, self.here.service = app, app.main
+
+    def _watch_logs(self) -> None:
+        self._logs.install()
+        if sdk.logs_wanted():
+            self._tap.install()
 
     def on_worker_init(self, sender: Any, **_: Any) -> None:
         """Main, before anything of the worker has started."""
@@ -105,7 +113,7 @@ class Instrumentation:
             )
         except OtelCeleryError as why:  # a fault at start is loud; Celery would only log it
             raise SystemExit(f"otel-celery: {why}") from why
-        self._logs.install()
+        self._watch_logs()
 
     def on_worker_shutdown(self, **_: Any) -> None:
         """Main, after the pool has stopped."""
@@ -120,7 +128,7 @@ class Instrumentation:
         self._worker = None
         self._name_after(current_app)
         self._pool_process = PoolProcess(self.here, self._limits)
-        self._logs.install()
+        self._watch_logs()
 
     def on_worker_process_shutdown(self, **_: Any) -> None:
         """A pool process leaves by itself."""

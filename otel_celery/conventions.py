@@ -32,6 +32,7 @@ EXCEPTION = "exception"  # the name of a span event
 EXCEPTION_TYPE = "exception.type"
 EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE = "exception.message", "exception.stacktrace"
 PROCESS_PID, CODE_FUNCTION = "process.pid", "code.function.name"
+CODE_FILE, CODE_LINE, CODE_STACK = "code.file.path", "code.line.number", "code.stacktrace"
 
 # Attributes of ours.
 TASK_NAME = "celery.task.name"

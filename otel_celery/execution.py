@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from opentelemetry.context import Context, attach, create_key, detach, get_value, set_value
 from opentelemetry.trace import set_span_in_context
@@ -20,7 +20,7 @@ from otel_celery.otlp import Limits
 from otel_celery.taskspan import TaskSpan
 from otel_celery.voice import Voice
 
-_TASK_ID = create_key("celery.task.id")
+_TASK = create_key("celery.task")
 
 Note = Callable[[str, bytes, int], None]
 """Takes (span id, notes as a partial OTLP Span, monotonic end in ns) to main."""
@@ -34,6 +34,7 @@ class Execution:
         note: takes what was said on the task's span.
         limits: of that span.
         before_first: called once, before the first task.
+        after: called after each task.
     """
 
     def __init__(
@@ -42,18 +43,19 @@ class Execution:
         note: Note,
         limits: Limits,
         before_first: Callable[[], object] | None = None,
+        after: Callable[[], object] | None = None,
     ) -> None:
         self._voice, self._note, self._limits = voice, note, limits
-        self._before_first = before_first
+        self._before_first, self._after = before_first, after
         self._enter = voice.guard("execution", self._attach)
         self._leave = voice.guard("executed", self._detach)
 
     def around(self, task: Any, trace: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function that runs `task`, with its context around it."""
-        enter, leave = self._enter, self._leave
+        enter, leave, name = self._enter, self._leave, task.name
 
         def traced(uuid: str, args: Any, kwargs: Any, request: Any = None) -> Any:
-            entered = enter(uuid, request)
+            entered = enter(uuid, request, name)
             if entered is None:
                 return trace(uuid, args, kwargs, request)
             result = None
@@ -65,7 +67,7 @@ class Execution:
 
         return traced
 
-    def _attach(self, uuid: str, request: Any) -> tuple[TaskSpan, Any, str] | None:
+    def _attach(self, uuid: str, request: Any, name: str) -> tuple[TaskSpan, Any, str] | None:
         if self._before_first is not None:
             prepare, self._before_first = self._before_first, None
             prepare()
@@ -74,7 +76,7 @@ class Execution:
             return None
         span = TaskSpan(handle[0], handle[1], self._limits, c.RESERVED)
         # An empty context on purpose: nothing of the task before may leak into this one.
-        context = set_value(_TASK_ID, uuid, set_span_in_context(span, Context()))
+        context = set_value(_TASK, (uuid, name), set_span_in_context(span, Context()))
         if self._voice.baggage is not None:
             context = self._voice.baggage.extract(request, context=context)
         return span, attach(context), handle[0][36:52]
@@ -86,8 +88,16 @@ class Execution:
         # Celery tells main the run time of a success only: the rest is told here.
         if notes or result is None or result[1] is not None:
             self._note(span_id, notes, time.monotonic_ns())
+        if self._after is not None:
+            self._after()
 
 
 def current_task_id() -> str:
     """Return the id of the task that runs here, "" outside of tasks."""
-    return str(get_value(_TASK_ID) or "")
+    task = current_task()
+    return task[0] if task is not None else ""
+
+
+def current_task() -> tuple[str, str] | None:
+    """Return id and name of the task that runs here, None outside of tasks."""
+    return cast("tuple[str, str] | None", get_value(_TASK))

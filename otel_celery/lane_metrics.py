@@ -1,15 +1,16 @@
 """What does a lane say of itself?
 
-The names are those of the OpenTelemetry convention for SDKs. The lane counts, since its spans never
-pass an SDK processor or exporter.
+The names are those of the OpenTelemetry convention for SDKs. The lane counts, since what it carries
+never passes an SDK processor or exporter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from otel_celery.conventions import ERROR_TYPE, SCOPE, Metric
-from otel_celery.lanes import SpanLane
+from otel_celery.lanes import Lane
 from otel_celery.metrics import Instruments
 
 Points = Iterable[tuple[float, Mapping[str, str]]]
@@ -18,43 +19,64 @@ _COMPONENT, _TYPE = "otel.component.name", "otel.component.type"
 _KEYS = (_COMPONENT, _TYPE)
 _IN_QUEUE = frozenset({"queue_full", "closed"})  # dropped before anybody tried to export them
 
-EXPORTED = Metric(
-    "otel.sdk.exporter.span.exported", "observable_counter", "{span}",
-    "Spans whose export has ended, with its error if it failed.", (*_KEYS, ERROR_TYPE),
-)  # fmt: skip
-PROCESSED = Metric(
-    "otel.sdk.processor.span.processed", "observable_counter", "{span}",
-    "Spans that left the queue, with the reason if they were dropped.", (*_KEYS, ERROR_TYPE),
-)  # fmt: skip
-QUEUE_SIZE = Metric(
-    "otel.sdk.processor.span.queue.size", "observable_updowncounter", "{span}",
-    "Spans that wait to be exported.", _KEYS,
-)  # fmt: skip
-QUEUE_CAPACITY = Metric(
-    "otel.sdk.processor.span.queue.capacity", "observable_updowncounter", "{span}",
-    "Spans that may wait to be exported.", _KEYS,
-)  # fmt: skip
-LANE_METRICS = (EXPORTED, PROCESSED, QUEUE_SIZE, QUEUE_CAPACITY)
+
+class Rows(NamedTuple):
+    """The metrics of one lane."""
+
+    exported: Metric
+    processed: Metric
+    queue_size: Metric
+    queue_capacity: Metric
+
+
+def _rows(signal: str, unit: str, what: str) -> Rows:
+    exporter, processor = f"otel.sdk.exporter.{signal}", f"otel.sdk.processor.{signal}"
+    return Rows(
+        Metric(
+            f"{exporter}.exported", "observable_counter", unit,
+            f"{what} whose export has ended, with its error if it failed.", (*_KEYS, ERROR_TYPE),
+        ),
+        Metric(
+            f"{processor}.processed", "observable_counter", unit,
+            f"{what} that left the queue, with the reason if they were dropped.",
+            (*_KEYS, ERROR_TYPE),
+        ),
+        Metric(
+            f"{processor}.queue.size", "observable_updowncounter", unit,
+            f"{what} that wait to be exported.", _KEYS,
+        ),
+        Metric(
+            f"{processor}.queue.capacity", "observable_updowncounter", unit,
+            f"{what} that may wait to be exported.", _KEYS,
+        ),
+    )  # fmt: skip
+
+
+SPAN_ROWS = _rows("span", "{span}", "Spans")
+LOG_ROWS = _rows("log", "{log_record}", "Log records of tasks")
+LANE_METRICS = (*SPAN_ROWS, *LOG_ROWS)
 
 
 class LaneMetrics:
     """Reports a lane's counts; nothing for one that keeps none, as an application's own."""
 
-    def __init__(self, lane: SpanLane) -> None:
-        self._lane = lane
-        self._exporter = {_COMPONENT: f"{SCOPE}/exporter", _TYPE: f"{SCOPE}_span_exporter"}
-        self._processor = {_COMPONENT: f"{SCOPE}/queue", _TYPE: f"{SCOPE}_span_processor"}
+    def __init__(self, lane: Lane, rows: Rows = SPAN_ROWS) -> None:
+        self._lane, self._rows = lane, rows
+        signal = "span" if rows is SPAN_ROWS else "log"
+        self._exporter = {_COMPONENT: f"{SCOPE}/exporter", _TYPE: f"{SCOPE}_{signal}_exporter"}
+        self._processor = {_COMPONENT: f"{SCOPE}/queue", _TYPE: f"{SCOPE}_{signal}_processor"}
 
     def observe(self, instruments: Instruments) -> None:
         """Have the counts reported at each collection."""
         if self._lane.counts().capacity:
-            instruments.observe(EXPORTED, self._exported)
-            instruments.observe(PROCESSED, self._processed)
+            rows = self._rows
+            instruments.observe(rows.exported, self._exported)
+            instruments.observe(rows.processed, self._processed)
             instruments.observe(
-                QUEUE_SIZE, lambda: [(self._lane.counts().waiting, self._processor)]
+                rows.queue_size, lambda: [(self._lane.counts().waiting, self._processor)]
             )
             instruments.observe(
-                QUEUE_CAPACITY, lambda: [(self._lane.counts().capacity, self._processor)]
+                rows.queue_capacity, lambda: [(self._lane.counts().capacity, self._processor)]
             )
 
     def _exported(self) -> Points:

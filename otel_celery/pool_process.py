@@ -39,7 +39,8 @@ class PoolProcess:
             sdk.build_resource, service_name=here.service, **{c.WORKER_NAME: nodename}
         )
         # Handlers of `worker_process_init` that come after us may set providers of their own.
-        execution = Execution(here, self._teller.note, limits, before_first=self._provide)
+        after = self._teller.pass_on if sdk.logs_wanted() else None
+        execution = Execution(here, self._teller.note, limits, self._provide, after)
         seams.wrap_traces(current_app._get_current_object(), execution.around)
 
     def _provide(self) -> None:

@@ -24,8 +24,10 @@ from otel_celery import conventions as c
 from otel_celery.courier import Courier
 from otel_celery.facts import Fact, Published
 from otel_celery.guard import Guard
-from otel_celery.lane_metrics import LaneMetrics
+from otel_celery.lane_metrics import LOG_ROWS, LaneMetrics
+from otel_celery.lanes import LogLane, NoLane
 from otel_celery.lanes.readable import Envelopes, encode_readable
+from otel_celery.log_records import LogLine
 from otel_celery.metrics import Instruments
 from otel_celery.relay import Teller
 from otel_celery.sampling import Decider
@@ -86,11 +88,17 @@ class Exporter:
         self.instruments = Instruments(
             self.metering.provider.get_meter(c.SCOPE, __version__, c.SCHEMA_URL)
         )
+        # Log records are those of tasks: only a worker has any.
+        self.logs: LogLane = sdk.build_log_lane(self.resource) if identity.worker else NoLane()
         LaneMetrics(self.lane).observe(self.instruments)
-        self.speaker = Speaker(guard, self.lane, self.instruments, identity, ear, settings.capture)
+        LaneMetrics(self.logs, LOG_ROWS).observe(self.instruments)
+        self.speaker = Speaker(
+            guard, self.lane, self.instruments, identity, ear, settings.capture, self.logs
+        )
         self.metering.gate = self.speaker.lock
         self.courier = Courier(guard.report)
         self.lane.wake = self.courier.every(_EXPORT_INTERVAL, self.lane.export)
+        self.logs.wake = self.courier.every(_EXPORT_INTERVAL, self.logs.export)
         self._budget = settings.flush_timeout
         self._stopped = False
 
@@ -223,6 +231,13 @@ class Here:
             self._as_publisher()
         assert self.exporter is not None
         self.exporter.lane.put_encoded(encode_readable(span, self._envelopes), 1)
+
+    def log(self, record: bytes) -> None:
+        """Take a task's log record; one of a process that a task forked goes nowhere."""
+        if self.teller is not None:
+            self.teller.log(record)
+        elif self.role is Role.WORKER and self.exporter is not None:
+            self.exporter.speaker.facts.append(LogLine(record))
 
     def forget(self) -> None:
         """In a fork: nothing that was inherited is ours."""

@@ -1,12 +1,14 @@
 """What does a pool process tell main, and in which bytes?
 
-Spans travel as OTLP, notes as a part of an OTLP span, facts as JSON; nothing that is unpickled.
+Spans and log records travel as OTLP, notes as a part of an OTLP span, facts as JSON; nothing that
+is unpickled.
 """
 
 from __future__ import annotations
 
 import json
 import struct
+from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -18,12 +20,13 @@ from otel_celery.guard import Guard
 from otel_celery.lanes.readable import Envelopes, encode_readable
 from otel_celery.wire import Mouth, Record
 
-SPANS, NOTES, FACT, FAULTS = 1, 2, 3, 4
+SPANS, NOTES, FACT, FAULTS, LOGS = 1, 2, 3, 4, 5
 
 _ODD = (  # what reading somebody else's bytes may raise, next to ValueError
     struct.error, TypeError, KeyError, AttributeError, OverflowError, RecursionError,
 )  # fmt: skip
 _COUNT = struct.Struct("<I")
+_BATCH, _MOST_HELD = 64 << 10, 512 << 10  # bytes of log records: of one send, of all that wait
 _NOTES = struct.Struct("<16sQ")  # span id as hex digits, monotonic end
 _FACTS: dict[str, Any] = {"Published": Published, "Eager": Eager}
 _TUPLES: dict[str, Any] = {
@@ -45,6 +48,7 @@ class Teller:
     def __init__(self, mouth: Mouth, guard: Guard) -> None:
         self._mouth, self._guard = mouth, guard
         self._envelopes = Envelopes()
+        self._held: deque[bytes] = deque()  # log records that main had no room for yet
 
     def tell(self, fact: Fact) -> None:
         """Send a fact that happened here, such as a publish within a task."""
@@ -59,8 +63,38 @@ class Teller:
         """Send a span that user code ended."""
         self._mouth.send(SPANS, _COUNT.pack(1) + encode_readable(span, self._envelopes))
 
+    def log(self, record: bytes) -> None:
+        """Send a log record now, if main takes it; else it waits, within bounds, for the next.
+
+        It takes nothing of the room that spans and notes have to wait in: a program may log much.
+        """
+        if self._held and sum(map(len, self._held)) + len(record) > _MOST_HELD:
+            self._mouth.lose()
+            return
+        self._held.append(record)
+        self.pass_on()
+
+    def pass_on(self) -> None:
+        """Send the log records that wait, as far as it goes."""
+        while self._held:
+            batch = self._batch()
+            if not self._mouth.offer(LOGS, _logs(batch)):
+                self._held.extendleft(reversed(batch))
+                return
+
+    def _batch(self) -> list[bytes]:
+        """Take records out first: a signal handler that logs meanwhile must not find them."""
+        batch: list[bytes] = []
+        size = 0
+        while self._held and (not batch or size + len(self._held[0]) <= _BATCH):
+            batch.append(self._held.popleft())
+            size += len(batch[-1])
+        return batch
+
     def leave(self, timeout: float) -> None:
         """Say the last words, and wait that long at most until main has them."""
+        while self._held:
+            self._mouth.send(LOGS, _logs(self._batch()))
         self.faults()
         self._mouth.drain(timeout)
 
@@ -72,6 +106,10 @@ class Teller:
             self._mouth.send(FAULTS, json.dumps(counted).encode())
 
 
+def _logs(batch: list[bytes]) -> bytes:
+    return _COUNT.pack(len(batch)) + b"".join(batch)
+
+
 class Hearing(NamedTuple):
     """Who gets what a pool process told."""
 
@@ -79,6 +117,7 @@ class Hearing(NamedTuple):
     note: Callable[[Note], None]
     spans: Callable[[bytes, int], None]
     faults: Callable[[dict[str, int]], None]
+    logs: Callable[[bytes, int], None]
 
 
 def hear(record: Record, to: Hearing) -> None:
@@ -98,6 +137,8 @@ def hear(record: Record, to: Hearing) -> None:
             to.fact(decode_fact(payload))
         elif record.kind == FAULTS:
             to.faults({str(hook): int(n) for hook, n in json.loads(payload).items()})
+        elif record.kind == LOGS:
+            to.logs(payload[_COUNT.size :], _COUNT.unpack_from(payload)[0])
         else:
             raise ValueError(f"unknown record kind {record.kind}")
     except _ODD as why:

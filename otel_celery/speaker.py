@@ -28,7 +28,8 @@ from otel_celery.facts import (
     Started,
 )
 from otel_celery.guard import Guard
-from otel_celery.lanes import SpanLane
+from otel_celery.lanes import LogLane, NoLane, SpanLane
+from otel_celery.log_records import LogLine
 from otel_celery.metrics import Instruments
 from otel_celery.relay import Hearing, Note, hear
 from otel_celery.spans import Identity, Notes
@@ -54,6 +55,7 @@ class Speaker:
         identity: what process spans say of the worker.
         ear: where pool processes are heard, in a worker's main.
         capture: "args", "result" where the deployment wants them.
+        logs: takes log records of tasks.
     """
 
     def __init__(
@@ -64,9 +66,10 @@ class Speaker:
         identity: Identity = Identity(),  # noqa: B008 - immutable
         ear: Ear | None = None,
         capture: Sequence[str] = (),
+        logs: LogLane = NoLane(),  # noqa: B008 - keeps nothing
     ) -> None:
-        self.facts: deque[Fact | Note] = deque()
-        self.lane, self.ear = lane, ear
+        self.facts: deque[Fact | Note | LogLine] = deque()
+        self.lane, self.logs, self.ear = lane, logs, ear
         self.lock = threading.Lock()
         """Held while a slice is told, and by who reads a consistent state."""
         self.counts = Counts(instruments)
@@ -81,7 +84,7 @@ class Speaker:
         self._tell = guard("speaker", lambda fact: self._tellers[type(fact)](fact))
         self._read_headers = guard("headers", spans.read_headers)
         self._hearing = Hearing(
-            self.facts.append, self._heard_note, lane.put_encoded, self._heard_faults
+            self.facts.append, self._heard_note, lane.put_encoded, self._heard_faults, logs.put_part
         )
         self._tellers: Mapping[type, Callable[[Any], None]] = {
             Received: self._received,
@@ -93,6 +96,7 @@ class Speaker:
             PoolProcessExited: self._exited,
             Connected: self._connected,
             Note: self._heard_note,
+            LogLine: self._logged,
         }
         instruments.observe(c.BACKLOG, lambda: [(len(self.facts), {})])
 
@@ -241,6 +245,10 @@ class Speaker:
     def _connected(self, fact: Connected) -> None:
         if fact.again:
             self.counts.add(c.BROKER_RECONNECTIONS, {})
+
+    def _logged(self, line: LogLine) -> None:
+        if not self._shed():
+            self.logs.put_part(line.data, 1)
 
     def _exited(self, fact: PoolProcessExited) -> None:
         reason = fact.reason

@@ -97,13 +97,39 @@ class Mouth:
         with self._lock:
             return self._send(kind, payload)
 
+    def offer(self, kind: int, payload: bytes) -> bool:
+        """Send a record if it can go now; False: nothing was done or counted."""
+        with self._lock:
+            if self._backlog:
+                self._pump()
+                if self._backlog:
+                    return False
+            if len(payload) > MAX_RECORD - _HEAD.size:
+                self._drop()
+                return True
+            record, untold = self._record(kind, payload), self._untold
+            self._backlog.append(record)
+            self._untold = 0
+            self._pump()
+            if self._backlog and len(self._rest) in (0, len(record)):  # nothing of it has left
+                self._backlog.clear()
+                self._rest, self._untold = b"", untold
+                return False
+            return True
+
+    def lose(self) -> None:
+        """Count a record that its owner gave up before it was sent."""
+        with self._lock:
+            self._drop()
+
+    def _record(self, kind: int, payload: bytes) -> bytes:
+        record = _HEAD.pack(_MAGIC, kind, self._untold) + payload
+        return record if SEQPACKET else _LENGTH.pack(len(record)) + record
+
     def _send(self, kind: int, payload: bytes) -> bool:
         if len(payload) > MAX_RECORD - _HEAD.size:
             return self._drop()
-        record = _HEAD.pack(_MAGIC, kind, self._untold) + payload
-        if not SEQPACKET:
-            record = _LENGTH.pack(len(record)) + record
-        self._backlog.append(record)
+        self._backlog.append(self._record(kind, payload))
         self._untold = 0
         lost = self.dropped
         self._pump()

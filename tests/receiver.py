@@ -13,6 +13,10 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+    ExportLogsServiceRequest,
+    ExportLogsServiceResponse,
+)
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
@@ -24,6 +28,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 PROTOBUF = "application/x-protobuf"
+WELL = {
+    "traces": ExportTraceServiceResponse,
+    "metrics": ExportMetricsServiceResponse,
+    "logs": ExportLogsServiceResponse,
+}
 
 
 class Answer(NamedTuple):
@@ -121,6 +130,14 @@ class Receiver:
             if request.path.endswith("/v1/metrics")
         ]
 
+    @property
+    def logs(self) -> list[ExportLogsServiceRequest]:
+        return [
+            ExportLogsServiceRequest.FromString(request.body)
+            for request in list(self.received)
+            if request.path.endswith("/v1/logs")
+        ]
+
     def close(self) -> None:
         self.released.set()
         self._server.shutdown()
@@ -153,7 +170,7 @@ class Receiver:
 
     @staticmethod
     def _well(path: str) -> Answer:
-        well = ExportMetricsServiceResponse if "metrics" in path else ExportTraceServiceResponse
+        well = next((kind for name, kind in WELL.items() if path.endswith(name)), WELL["traces"])
         return Answer(headers={"Content-Type": PROTOBUF}, body=well().SerializeToString())
 
 

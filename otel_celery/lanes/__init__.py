@@ -1,4 +1,4 @@
-"""What must every way out for spans keep to?"""
+"""What must every way out for spans or log records keep to?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from otel_celery.span import FinishedSpan
 
 
 class Counts(NamedTuple):
-    """What became of the spans of one lane since it was made."""
+    """What became of the spans or log records of one lane since it was made."""
 
     sent: int
     dropped: Mapping[str, int]  # by reason
@@ -17,20 +17,15 @@ class Counts(NamedTuple):
     capacity: int
 
 
-class SpanLane(Protocol):
-    """Takes finished spans and brings them out of the process.
+class Lane(Protocol):
+    """Brings what it is given out of the process.
 
-    `put` and `put_encoded` never wait: a full lane drops what comes and counts it. Only the
-    courier calls `export`. A lane belongs to one process; a forked child calls `forget` first.
+    What puts never waits: a full lane drops what comes and counts it. Only the courier calls
+    `export`. A lane belongs to one process; a forked child calls `forget` first.
     """
 
     wake: Callable[[], None]
-    """Called when enough spans wait to be worth an export before its time; set by the owner."""
-
-    def put(self, span: FinishedSpan) -> None: ...
-
-    def put_encoded(self, request: bytes, spans: int) -> None:
-        """Take a whole ExportTraceServiceRequest that carries this number of spans."""
+    """Called when enough waits to be worth an export before its time; set by the owner."""
 
     def export(self, deadline: float) -> float | None:
         """Send what waits; a failed batch stays at the head of the queue.
@@ -46,14 +41,30 @@ class SpanLane(Protocol):
     def counts(self) -> Counts: ...
 
     def forget(self) -> None:
-        """Start empty in a forked child: drop the parent's spans, leave its connections alone."""
+        """Start empty in a forked child: drop what is the parent's, leave its connections alone."""
 
     def close(self) -> None:
         """Give up what still waits, as counted drops, and release connections."""
 
 
+class SpanLane(Lane, Protocol):
+    """Takes finished spans."""
+
+    def put(self, span: FinishedSpan) -> None: ...
+
+    def put_encoded(self, request: bytes, spans: int) -> None:
+        """Take a whole ExportTraceServiceRequest that carries this number of spans."""
+
+
+class LogLane(Lane, Protocol):
+    """Takes log records."""
+
+    def put_part(self, part: bytes, items: int) -> None:
+        """Take this number of records, as `log_records.encode_record` makes them, joined."""
+
+
 class NoLane:
-    """The lane of a process that is to send no spans: takes everything, keeps nothing."""
+    """The lane where nothing is to be sent: takes everything, keeps nothing."""
 
     def __init__(self) -> None:
         self.wake: Callable[[], None] = _nothing
@@ -62,6 +73,9 @@ class NoLane:
         pass
 
     def put_encoded(self, request: bytes, spans: int) -> None:
+        pass
+
+    def put_part(self, part: bytes, items: int) -> None:
         pass
 
     def export(self, deadline: float) -> None:

@@ -1,4 +1,4 @@
-"""How do spans leave as bytes, without the SDK?"""
+"""How do spans and log records leave as bytes, without the SDK?"""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from otel_celery.lanes import Counts
 from otel_celery.lanes.otlp_http import Answer, Verdict
 from otel_celery.lanes.outbox import Outbox, Parcel
-from otel_celery.otlp import DEFAULT, Envelope, Limits, encode_span
+from otel_celery.otlp import DEFAULT, Limits, encode_span
 from otel_celery.span import FinishedSpan
 
 _logger = logging.getLogger(__name__)
@@ -32,25 +32,33 @@ class Post(Protocol):
     def close(self) -> None: ...
 
 
+class Wrap(Protocol):
+    """Says who speaks, see `otlp.Envelope` and `log_records.LogEnvelope`."""
+
+    def request(self, parts: Sequence[bytes], /) -> bytes:
+        """Return a whole request with these spans or log records."""
+
+
 class _Bytes(NamedTuple):
     data: bytes
-    own: bool  # a span that still needs the envelope, else a whole request
+    own: bool  # what still needs the envelope, else a whole request
 
 
 _Batch = list[Parcel[_Bytes]]
 
 
 class BytesLane:
-    """Spans encoded where they are put, joined and posted by the courier.
+    """Spans or log records, encoded where they are put, joined and posted by the courier.
 
     A batch that fails for now stays first in line, with exponential back-off or the pause that the
     other side asks for; one that is refused is dropped once and counted.
 
     Args:
         post: makes one attempt.
-        envelope: of the spans that are put one by one.
+        envelope: of what is put one by one.
         limits: of such a span.
         where: the endpoint as it may be shown in a log.
+        what: it carries, in a log.
         outbox: queue; only tests and small machines need another.
         clock: monotonic seconds.
         jitter: random factor of a back-off.
@@ -59,10 +67,11 @@ class BytesLane:
     def __init__(
         self,
         post: Post,
-        envelope: Envelope,
+        envelope: Wrap,
         limits: Limits = DEFAULT,
         *,
         where: str = "the collector",
+        what: str = "spans",
         outbox: Outbox[_Bytes] | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = lambda: random.uniform(0.8, 1.2),
@@ -70,7 +79,7 @@ class BytesLane:
         self._post = post
         self._envelope = envelope
         self._limits = limits
-        self._where = where
+        self._where, self._what = where, what
         self._outbox = Outbox[_Bytes]() if outbox is None else outbox
         self._clock = clock
         self._jitter = jitter
@@ -85,8 +94,10 @@ class BytesLane:
         self.next_attempt_at = -math.inf
 
     def put(self, span: FinishedSpan) -> None:
-        data = encode_span(span, self._limits)
-        self._outbox.offer(_Bytes(data, True), 1, len(data))
+        self.put_part(encode_span(span, self._limits), 1)
+
+    def put_part(self, part: bytes, items: int) -> None:
+        self._outbox.offer(_Bytes(part, True), items, len(part))
 
     def put_encoded(self, request: bytes, spans: int) -> None:
         self._outbox.offer(_Bytes(request, False), spans, len(request))
@@ -166,9 +177,11 @@ class BytesLane:
         self._complained_at = now
         counts = self._outbox.counts()
         _logger.warning(
-            "Spans do not get through to %s: %s. %d spans wait, %d were dropped so far.",
+            "%s do not get through to %s: %s. %d %s wait, %d were dropped so far.",
+            self._what.capitalize(),
             self._where,
             what,
             counts.waiting,
+            self._what,
             sum(counts.dropped.values()),
         )

@@ -8,7 +8,7 @@ import math
 import os
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from http.client import HTTPException
@@ -24,10 +24,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from otel_celery.errors import ConfigError
 
-CREDENTIALS = (
-    "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER",
-    "OTEL_PYTHON_EXPORTER_OTLP_HTTP_TRACES_CREDENTIAL_PROVIDER",
-)
+CREDENTIALS = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER"
 _TRANSIENT_STATUS = frozenset({429, 502, 503, 504})
 _TRANSIENT = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 _LONGEST_RETRY_AFTER = 300.0
@@ -48,11 +45,11 @@ class Answer(NamedTuple):
     verdict: Verdict
     reason: str = ""
     retry_after: float | None = None  # seconds
-    rejected: int = 0  # spans, of a partial success
+    rejected: int = 0  # spans or log records, of a partial success
 
 
 class Target(NamedTuple):
-    """Where spans go and what goes with them."""
+    """Where a signal goes and what goes with it."""
 
     url: str
     headers: Mapping[str, str]
@@ -61,20 +58,22 @@ class Target(NamedTuple):
     cert: str | tuple[str, str] | None
 
     @classmethod
-    def from_sdk(cls) -> Target:
+    def from_sdk(
+        cls, exporter: Callable[..., Any] = OTLPSpanExporter, signal: str = "TRACES"
+    ) -> Target:
         """Return what the installed SDK's exporter makes of the `OTEL_EXPORTER_OTLP_*` variables.
 
-        It is asked to send no spans through a session that only listens. So each variable that it
+        It is asked to send nothing through a session that only listens. So each variable that it
         honours is honoured here, in its version and with its precedence, by public names alone.
 
         Raises:
             ConfigError: it would send nothing, as to an endpoint without `http://`.
         """
         ear = _Ear()
-        OTLPSpanExporter(session=ear).export([])
+        exporter(session=ear).export([])
         if ear.heard is None or urlsplit(ear.heard.url).scheme not in ("http", "https"):
             raise ConfigError(
-                "OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT:"
+                f"OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_{signal}_ENDPOINT:"
                 " expected a URL such as http://localhost:4318"
             )
         return ear.heard
@@ -106,37 +105,42 @@ class _Ear(requests.Session):
         return response
 
 
-def open_session(environ: Mapping[str, str] = os.environ) -> requests.Session:
+def open_session(
+    signal: str = "TRACES", environ: Mapping[str, str] = os.environ
+) -> requests.Session:
     """Return a session, made by the credential provider that the variables name, if one is.
 
     Raises:
         ConfigError: no such provider, or it makes something else.
     """
-    name = next((environ[var] for var in CREDENTIALS if environ.get(var)), "")
+    own = CREDENTIALS.replace("CREDENTIAL", f"{signal}_CREDENTIAL")
+    name = environ.get(CREDENTIALS) or environ.get(own) or ""
     if not name:
         return requests.Session()
     for found in entry_points(group="opentelemetry_otlp_credential_provider", name=name):
         session = found.load()()
         if isinstance(session, requests.Session):
             return session
-    raise ConfigError(f"{CREDENTIALS[0]}={name!r}: expected a provider of a requests.Session")
+    raise ConfigError(f"{CREDENTIALS}={name!r}: expected a provider of a requests.Session")
 
 
 class OtlpHttp:
     """Posts requests over kept connections; one call is one attempt, and never raises."""
 
-    def __init__(self, target: Target, session: requests.Session) -> None:
+    def __init__(self, target: Target, session: requests.Session, signal: str = "TRACES") -> None:
         self.target = target
-        self._session = session
+        self._session, self._signal = session, signal
         self._encoding = target.headers.get("Content-Encoding", "")
 
     @classmethod
-    def from_env(cls) -> OtlpHttp:
+    def from_env(
+        cls, exporter: Callable[..., Any] = OTLPSpanExporter, signal: str = "TRACES"
+    ) -> OtlpHttp:
         """Return what the SDK's own exporter would talk to, see `Target.from_sdk`."""
-        return cls(Target.from_sdk(), open_session())
+        return cls(Target.from_sdk(exporter, signal), open_session(signal), signal)
 
     def __call__(self, body: bytes, timeout: float) -> Answer:
-        """Send one ExportTraceServiceRequest.
+        """Send one request.
 
         Args:
             body: the request, not compressed.
@@ -155,7 +159,7 @@ class OtlpHttp:
     def forget(self) -> None:
         """Use connections of this process only, leaving the parent's open."""
         self._inherited = self._session  # collecting it would close them
-        self._session = open_session()
+        self._session = open_session(self._signal)
 
     def close(self) -> None:
         self._session.close()
@@ -186,6 +190,7 @@ class OtlpHttp:
 
 
 def _rejected(response: requests.Response) -> int:
+    # The answers for all signals have the same fields, under other names.
     if "protobuf" not in response.headers.get("Content-Type", ""):
         return 0
     try:

@@ -10,8 +10,13 @@ from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from opentelemetry.environment_variables import OTEL_METRICS_EXPORTER, OTEL_TRACES_EXPORTER
+from opentelemetry.environment_variables import (
+    OTEL_LOGS_EXPORTER,
+    OTEL_METRICS_EXPORTER,
+    OTEL_TRACES_EXPORTER,
+)
 from opentelemetry.sdk.environment_variables import (
+    OTEL_EXPORTER_OTLP_LOGS_PROTOCOL,
     OTEL_EXPORTER_OTLP_METRICS_PROTOCOL,
     OTEL_EXPORTER_OTLP_PROTOCOL,
     OTEL_EXPORTER_OTLP_TRACES_PROTOCOL,
@@ -32,13 +37,19 @@ from otel_celery import __version__
 from otel_celery.errors import ConfigError, MissingExtra
 from otel_celery.otlp import Limits
 
-TRACES, METRICS = "traces", "metrics"
+TRACES, METRICS, LOGS = "traces", "metrics", "logs"
 OTLP_HTTP, OTLP_GRPC = "otlp_proto_http", "otlp_proto_grpc"
 
-_EXPORTER_VARIABLE = {TRACES: OTEL_TRACES_EXPORTER, METRICS: OTEL_METRICS_EXPORTER}
+_EXPORTER_VARIABLE = {
+    TRACES: OTEL_TRACES_EXPORTER,
+    METRICS: OTEL_METRICS_EXPORTER,
+    LOGS: OTEL_LOGS_EXPORTER,
+}
+_UNSET = {TRACES: "otlp", METRICS: "otlp", LOGS: "none"}  # logs may hold anything: only if asked
 _PROTOCOL_VARIABLE = {
     TRACES: OTEL_EXPORTER_OTLP_TRACES_PROTOCOL,
     METRICS: OTEL_EXPORTER_OTLP_METRICS_PROTOCOL,
+    LOGS: OTEL_EXPORTER_OTLP_LOGS_PROTOCOL,
 }
 _PROTOCOLS = {"http/protobuf": OTLP_HTTP, "grpc": OTLP_GRPC}
 _EXTRAS = {OTLP_GRPC: "grpc", "prometheus": "prometheus"}
@@ -110,12 +121,12 @@ def span_limits() -> Limits:
 def exporter_names(signal: str, environ: Mapping[str, str] = os.environ) -> list[str]:
     """Return the exporters of a signal as entry point names, `otlp` spelled with its protocol.
 
-    Both default as the specification says: `otlp`, `http/protobuf`.
+    Defaults are the specification's, `otlp` and `http/protobuf`; logs are exported if asked for.
 
     Raises:
         ConfigError: an unknown protocol.
     """
-    text = environ.get(_EXPORTER_VARIABLE[signal], "").strip() or "otlp"
+    text = environ.get(_EXPORTER_VARIABLE[signal], "").strip() or _UNSET[signal]
     names = [name.strip() for name in text.split(",") if name.strip()]
     if sdk_disabled(environ) or [name.lower() for name in names] == ["none"]:
         return []

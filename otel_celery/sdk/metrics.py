@@ -26,6 +26,7 @@ from opentelemetry.sdk.resources import Resource
 
 from otel_celery.errors import ConfigError, MissingExtra
 from otel_celery.sdk.environment import (
+    LOGS,
     METRICS,
     TRACES,
     build_sampler,
@@ -191,7 +192,7 @@ def check_environment(environ: Mapping[str, str] = os.environ) -> None:
 
 
 def _check_exporters(environ: Mapping[str, str]) -> None:
-    for signal in (TRACES, METRICS):
+    for signal in (TRACES, METRICS, LOGS):
         for name in exporter_names(signal, environ):
             if name == "prometheus" and signal == METRICS:
                 _prometheus_port(environ)

@@ -97,7 +97,9 @@ def test_shown_endpoint_has_no_secrets():
 
 def test_unknown_credential_provider_fails_at_start():
     with pytest.raises(ConfigError, match="'nobody': expected a provider"):
-        otlp_http.open_session({otlp_http.CREDENTIALS[1]: "nobody"})
+        otlp_http.open_session(
+            "TRACES", {"OTEL_PYTHON_EXPORTER_OTLP_HTTP_TRACES_CREDENTIAL_PROVIDER": "nobody"}
+        )
 
 
 @pytest.mark.parametrize(
@@ -218,6 +220,6 @@ def test_credential_provider_makes_the_session(receiver: Receiver, monkeypatch: 
             return Signed
 
     monkeypatch.setattr(otlp_http, "entry_points", lambda **_: [Offer])
-    monkeypatch.setenv(otlp_http.CREDENTIALS[0], "signed")
+    monkeypatch.setenv(otlp_http.CREDENTIALS, "signed")
     OtlpHttp.from_env()(BODY, 10.0)
     assert receiver.received[0].headers["authorization"].startswith("Basic ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,13 +15,16 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_celery import conventions as c
 from otel_celery import envelope
-from otel_celery.execution import Execution, current_task_id
+from otel_celery.execution import Execution, current_task, current_task_id
 from otel_celery.otlp import Limits
 from tests.unit.stand_ins import OWN, Voice
 
 OK = ("result", None, "SUCCESS", "'result'")
 FAILED = (None, "info", "FAILURE", "")
 REQUEST = {"delivery_info": {c.HANDLE: envelope.handle(OWN)}}
+
+
+TASK = SimpleNamespace(name="shop.pay")
 
 
 class Notes(list[tuple[str, bytes, int]]):
@@ -47,7 +51,7 @@ def run(execution: Execution, body: Any, request: Any = REQUEST, result: Any = O
         body()
         return result
 
-    return execution.around(None, celery_trace)("id-1", (), {}, request)
+    return execution.around(TASK, celery_trace)("id-1", (), {}, request)
 
 
 def test_the_body_runs_in_the_context_that_main_reserved(execution: Execution):
@@ -209,3 +213,17 @@ def test_what_comes_before_the_first_task_comes_once(voice: Voice, notes: Notes,
     assert prepared == [1]
     assert seen == ["" if fails else "id-1", "id-1"]
     assert voice.guard.faults == ({"execution": 1} if fails else {})
+
+
+def test_a_running_task_has_an_id_and_a_name(execution: Execution):
+    seen: list[Any] = []
+    run(execution, lambda: seen.append(current_task()))
+    assert [*seen, current_task()] == [("id-1", "shop.pay"), None]
+
+
+def test_what_comes_after_a_task_comes_after_its_notes(voice: Voice, notes: Notes):
+    """Log records that had to wait have their chance when the task has ended."""
+    execution = Execution(voice, notes, Limits(), after=lambda: notes.append("after"))
+    run(execution, lambda: trace.get_current_span().set_attribute("a", 1))
+    run(execution, lambda: None)
+    assert [type(said) for said in notes] == [tuple, str, str]

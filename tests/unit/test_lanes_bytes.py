@@ -247,3 +247,11 @@ def test_lane_closed_while_a_request_hangs_counts_its_spans_once(
     lane.export(math.inf)
     assert lane.counts() == Counts(0, {"closed": 2}, 0, 50_000)
     assert len(post.bodies) == 1
+
+
+def test_parts_count_as_many_as_they_are(lane: BytesLane, post: FakePost):
+    """What a pool process joined has one envelope, and is split between parts only."""
+    lane.put_part(b"", 3)
+    lane.put(span("own"))
+    assert lane.export(math.inf) is None
+    assert lane.counts() == Counts(4, {}, 0, 50_000)

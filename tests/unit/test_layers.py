@@ -16,10 +16,10 @@ import otel_celery
 ROOT = Path(otel_celery.__file__).parent
 LAYERS = {
     "words": "settings conventions errors span",
-    "rules": "envelope timing outcome facts values redaction spans otlp",
+    "rules": "envelope timing outcome facts values redaction spans otlp log_records",
     "instruments": "taskspan notes metrics counts logs sampling",
     "Celery": "publish delivery request ending execution eager beat queues queue_metrics seams"
-    " takeover guard voice",
+    " takeover guard voice log_tap",
     "process": "process lane_metrics sdk wire relay vitals speaker lanes courier worker hooks"
     " pool_process sentry",
     "top": "bootstrap",

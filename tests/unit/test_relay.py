@@ -43,6 +43,7 @@ class Line:
             self.heard.append,
             lambda request, spans: self.heard.append((request, spans)),
             self.heard.append,
+            lambda parts, records: self.heard.append((parts, records)),
         )
 
     def send(self, kind: int, payload: bytes) -> bool:
@@ -133,6 +134,59 @@ def test_faults_travel_with_notes(line: Line):
     guard.faults["execution"] = 1
     teller.note(OWN.span_id, b"", 7)
     assert line.heard == [Note(OWN.span_id, b"", 7), {"execution": 1}]
+
+
+class Full(Line):
+    """A mouth whose main takes so many records of logs, and any number of others."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room, self.lost = room, 0
+
+    def offer(self, kind: int, payload: bytes) -> bool:
+        if not self.room:
+            return False
+        self.room -= 1
+        return self.send(kind, payload)
+
+    def lose(self) -> None:
+        self.lost += 1
+
+    def drain(self, timeout: float) -> bool:
+        return True
+
+
+def test_log_records_go_at_once():
+    full = Full(2)
+    teller = Teller(full, Guard())  # type: ignore[arg-type]
+    teller.log(b"a")
+    teller.log(b"b")
+    assert full.heard == [(b"a", 1), (b"b", 1)]
+
+
+def test_log_records_that_found_no_room_go_together_and_in_order():
+    """With the next one, or when the task has ended."""
+    full = Full(0)
+    teller = Teller(full, Guard())  # type: ignore[arg-type]
+    for line in (b"a", b"b", b"c"):
+        teller.log(line)
+    full.room = 1
+    teller.pass_on()
+    assert full.heard == [(b"abc", 3)]
+    teller.pass_on()
+    assert (full.heard, full.lost) == ([(b"abc", 3)], 0)
+
+
+def test_log_records_wait_within_bounds_and_leave_in_pieces():
+    """Half a megabyte waits; what is beyond is counted. The last words are all the others."""
+    line = bytes(16 << 10)
+    full = Full(0)
+    teller = Teller(full, Guard())  # type: ignore[arg-type]
+    for _ in range(40):
+        teller.log(line)
+    assert (full.heard, full.lost) == ([], 8)
+    teller.leave(0)
+    assert full.heard == [(4 * line, 4)] * 8
 
 
 FIELDS = json.loads(encode_fact(published()))[1]

@@ -388,3 +388,38 @@ def test_no_directory_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     mouth.close()
     ear.close()
     assert [path for path in tmp_path.rglob("otel-celery-*")] == []
+
+
+def test_an_offer_is_taken_at_once_or_not_at_all(
+    monkeypatch: pytest.MonkeyPatch, kernel: bool, ear: Ear
+):
+    """What main has no room for is neither kept nor counted, and leaves the next record whole."""
+    small_buffers(monkeypatch)
+    mouth = Mouth(ear.path)
+    taken = 0
+    while mouth.offer(5, b"x" * 500):
+        taken += 1
+    assert 0 < taken < 10_000
+    assert mouth.dropped == 0
+    mouth.send(1, b"a span")
+    assert mouth.offer(5, b"behind what waits") is False
+    found = heard(ear)
+    assert mouth.offer(5, b"now")
+    found += heard(ear)
+    assert [kind for kind, _, _ in found].count(5) >= taken + 1
+    assert found[-2:] == [(1, 0, b"a span"), (5, 0, b"now")]
+    assert {dropped for _, dropped, _ in found} == {0}
+    mouth.close()
+
+
+def test_an_offer_before_main_listens_is_not_taken(kernel: bool, tmp_path: Path):
+    mouth = Mouth(str(tmp_path / "nobody"))
+    assert mouth.offer(5, b"x") is False
+    assert mouth.dropped == 0
+
+
+def test_an_offer_larger_than_a_record_may_be_is_counted(kernel: bool, ear: Ear, mouth: Mouth):
+    assert mouth.offer(5, bytes(MAX_RECORD))
+    mouth.lose()
+    assert mouth.offer(5, b"next")
+    assert heard(ear) == [(5, 2, b"next")]

@@ -1,0 +1,118 @@
+"""How do log records leave through the SDK, to any exporter?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry.context import Context
+from opentelemetry.proto.logs.v1 import logs_pb2
+from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    TraceFlags,
+    set_span_in_context,
+)
+
+from otel_celery.lanes import Counts
+from otel_celery.lanes.outbox import Outbox
+from otel_celery.lanes.readable import decode_value
+
+_BATCH = 512  # as the SDK's batch processor
+_TURN = 8  # batches in a row, before other work of the courier has its turn
+
+
+class ReferenceLogLane:
+    """Log records as the SDK's, in batches to exporters; both are made by the courier.
+
+    An exporter retries by itself: what it fails to take is dropped and counted.
+
+    Args:
+        build_exporters: makes them, at once and anew in a forked child; each gets every record.
+        resource: of the records.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        build_exporters: Callable[[], Sequence[LogRecordExporter]],
+        resource: Resource,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._build_exporters = build_exporters
+        self.exporters = build_exporters()
+        self._resource, self._clock = resource, clock
+        self._outbox = Outbox[bytes]()
+        self._outbox.wake = lambda: self.wake()
+        self.wake: Callable[[], None] = lambda: None
+
+    def put_part(self, part: bytes, items: int) -> None:
+        self._outbox.offer(part, items, len(part))
+
+    def export(self, deadline: float) -> float | None:
+        for _ in range(_TURN):
+            if self._clock() >= deadline:
+                break
+            parcels = self._outbox.take(_BATCH, self._outbox.most_bytes)
+            if not parcels:
+                return None
+            taken = False
+            try:
+                records = decode_records(b"".join(p.item for p in parcels), self._resource)
+                results = [exporter.export(records) for exporter in self.exporters]
+                taken = LogRecordExportResult.FAILURE not in results
+            finally:
+                if taken:
+                    self._outbox.sent(parcels)
+                else:
+                    self._outbox.drop(parcels, "refused")
+        return self._clock()
+
+    def counts(self) -> Counts:
+        return self._outbox.counts()
+
+    def forget(self) -> None:
+        self._outbox.forget()
+        self._inherited = self.exporters  # collecting them might close what the parent uses
+        self.exporters = self._build_exporters()
+
+    def close(self) -> None:
+        self._outbox.close()
+        for exporter in self.exporters:
+            exporter.shutdown()  # type: ignore[no-untyped-call]
+
+
+def decode_records(parts: bytes, resource: Resource) -> list[ReadableLogRecord]:
+    """Return the records that `log_records.encode_record` wrote.
+
+    Raises:
+        google.protobuf.message.DecodeError: these are no such bytes.
+    """
+    return [
+        ReadableLogRecord(_decode(one), resource, InstrumentationScope(by_scope.scope.name))
+        for by_scope in logs_pb2.ResourceLogs.FromString(parts).scope_logs
+        for one in by_scope.log_records
+    ]
+
+
+def _decode(one: logs_pb2.LogRecord) -> LogRecord:
+    span = SpanContext(
+        int.from_bytes(one.trace_id, "big"),
+        int.from_bytes(one.span_id, "big"),
+        is_remote=False,
+        trace_flags=TraceFlags(one.flags),
+    )
+    return LogRecord(
+        timestamp=one.time_unix_nano,
+        observed_timestamp=one.observed_time_unix_nano,
+        context=set_span_in_context(NonRecordingSpan(span), Context()),
+        severity_text=one.severity_text,
+        severity_number=SeverityNumber(one.severity_number),
+        body=decode_value(one.body),
+        attributes={pair.key: decode_value(pair.value) for pair in one.attributes},
+    )

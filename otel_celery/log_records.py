@@ -1,0 +1,142 @@
+"""What are a log record's bytes in OTLP?
+
+As the SDK's handler and encoder write it, but for some things: the body is always text; long texts
+are cut and credentials in URLs replaced; an exception is named with its module and told in its own
+words; a stack that was asked for is told; what a value says of itself never raises.
+
+Source: opentelemetry-proto 1.x, `logs.proto`; semantic conventions 1.44, code and exceptions.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from struct import Struct
+from typing import NamedTuple
+
+from otel_celery import conventions as c
+from otel_celery.redaction import MESSAGE_LIMIT, STACKTRACE_LIMIT, cut, redacted
+from otel_celery.values import ODD, count, encode_attributes, field, text_field
+
+BODY_LIMIT = 32 * 1024  # characters
+_MOST_ATTRIBUTES = 128  # as the SDK
+_SEVERITY_TEXTS = {"WARNING": "WARN", "CRITICAL": "FATAL"}
+
+# What `logging` puts on each record, what formatters and instrumentations leave there, and ours:
+# all else was given in `extra`.
+_NOT_EXTRA = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {
+    "asctime", "message", "taskName", "task_id", "task_name",
+    "otelSpanID", "otelTraceID", "otelTraceSampled", "otelServiceName",
+    c.LOG_TRACE_ID, c.LOG_SPAN_ID, c.LOG_TASK_ID,
+}  # fmt: skip
+
+_fixed64 = Struct("<Q").pack
+_fixed32 = Struct("<I").pack
+
+
+class Running(NamedTuple):
+    """Where a record was made."""
+
+    trace_id: int
+    span_id: int
+    flags: int
+    task_id: str
+    task_name: str
+
+
+class LogLine(NamedTuple):
+    """One record, encoded, on its way to the speaker."""
+
+    data: bytes
+
+
+def severity(level: int) -> int:
+    """Return OpenTelemetry's number for a level of `logging`, 0 for one below DEBUG."""
+    if level < logging.DEBUG:
+        return 0
+    return min(4 * (level // 10) + 1 + min(level % 10, 3), 24)
+
+
+def encode_record(record: logging.LogRecord, where: Running, observed_ns: int) -> bytes:
+    """Return a record with its scope, the logger, as a field of ResourceLogs."""
+    attributes, dropped = encode_attributes(
+        _attributes(record, where), b"\x32", _MOST_ATTRIBUTES, STACKTRACE_LIMIT
+    )
+    level = _SEVERITY_TEXTS.get(record.levelname, record.levelname)
+    body = cut(redacted(_body(record)), BODY_LIMIT)
+    message = b"".join(
+        (
+            b"\x09" + _fixed64(max(0, int(record.created * 1e9))),
+            count(b"\x10", severity(record.levelno)),
+            text_field(b"\x1a", str(level)),
+            field(b"\x2a", text_field(b"\x0a", body) or b"\x0a\x00"),
+            attributes,
+            count(b"\x38", dropped),
+            b"\x45" + _fixed32(where.flags) if where.flags else b"",
+            b"\x4a\x10" + where.trace_id.to_bytes(16, "big") if where.trace_id else b"",
+            b"\x52\x08" + where.span_id.to_bytes(8, "big") if where.span_id else b"",
+            b"\x59" + _fixed64(observed_ns),
+        )
+    )
+    scope = field(b"\x0a", text_field(b"\x0a", str(record.name)))
+    return field(b"\x12", scope + field(b"\x12", message))
+
+
+def _body(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except ODD:  # arguments that do not fit: `logging` complains of it on stderr
+        return str(record.msg)
+
+
+def _attributes(record: logging.LogRecord, where: Running) -> Mapping[str, object]:
+    found: dict[str, object] = {
+        key: cut(redacted(value), MESSAGE_LIMIT) if isinstance(value, str) else value
+        for key, value in record.__dict__.items()
+        if key not in _NOT_EXTRA
+    }
+    found[c.CODE_FILE] = record.pathname
+    found[c.CODE_FUNCTION] = record.funcName
+    found[c.CODE_LINE] = record.lineno
+    if record.stack_info:
+        found[c.CODE_STACK] = cut(redacted(record.stack_info), STACKTRACE_LIMIT, keep_end=True)
+    if isinstance(record.exc_info, tuple):
+        raised = record.exc_info[1]
+        if raised is not None:
+            found.update(_exception(raised))
+    found[c.LOG_TASK_ID] = where.task_id
+    found[c.TASK_NAME] = where.task_name
+    return found
+
+
+def _exception(raised: BaseException) -> Iterable[tuple[str, str]]:
+    kind = type(raised)
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    yield c.EXCEPTION_TYPE, f"{module}{kind.__qualname__}"
+    try:
+        message = str(raised)
+    except ODD as fault:
+        message = f"<{kind.__name__}: str() raised {type(fault).__name__}>"
+    yield c.EXCEPTION_MESSAGE, cut(redacted(message), MESSAGE_LIMIT)
+    if raised.__traceback__ is not None:
+        with suppress(*ODD):
+            stack = "".join(traceback.format_exception(raised))
+            yield c.EXCEPTION_STACKTRACE, cut(redacted(stack), STACKTRACE_LIMIT, keep_end=True)
+
+
+class LogEnvelope:
+    """Who speaks: a resource around records, written once.
+
+    Args:
+        resource_attributes: of the process.
+    """
+
+    def __init__(self, resource_attributes: Mapping[str, object]) -> None:
+        attributes, _ = encode_attributes(resource_attributes, b"\x0a")
+        self._resource = field(b"\x0a", attributes)
+
+    def request(self, records: Iterable[bytes]) -> bytes:
+        """Return an ExportLogsServiceRequest with these records, as `encode_record` made them."""
+        return field(b"\x0a", self._resource + b"".join(records))
