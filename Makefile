@@ -40,7 +40,7 @@ test: $(VENV)/.ready ## every test of this machine, then the oldest and the newe
 
 test-stack: $(VENV)/.ready ## the pipeline, with the real programs; builds them the first time
 	@$(BIN)/python -m collector.native.programs >/dev/null
-	@$(BIN)/pytest -m stack $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadgroup -m stack $(ARGS)
 
 test-all: $(VENV)/.ready ## the tests on every Python found here x every Celery supported
 	@$(BIN)/pytest $(SIDE_BY_SIDE) -m "not stack" $(ARGS)
