@@ -18,7 +18,6 @@ SUCCEEDED = {**t.OF_JOB, c.TASK_STATE: t.is_(c.SUCCESS)}
 FAILED = {**t.OF_JOB, **t.BROKEN}
 ACTIVE = {**t.OF_JOB, c.HELD_STATE: t.is_("active")}
 READY = {c.QUEUE_STATE: t.is_("ready")}
-FAILING = {c.TASK_STATE: t.BROKEN[c.TASK_STATE]}
 
 healthy = Row(
     "Are the workers healthy?",
@@ -118,7 +117,7 @@ times = Row(
         Panel(
             kind="timeseries",
             title="Task rate",
-            says="Deliveries that ended per second, whatever became of them, by task.",
+            says="Runs that ended per second, by task, whatever became of them.",
             queries=(Query(t.recorded("celery:task_rate"), t.show(q.TASK)),),
             unit="ops",
             links=t.TASK_TRACES,
@@ -162,11 +161,10 @@ failing = Row(
         Panel(
             kind="timeseries",
             title="Failing part, by task",
-            says="Part of each task's outcomes that are failures, time-outs or lost processes:"
-            " which task began to fail, and when. Its links lead to failed traces and to errors.",
-            queries=(
-                Query(t.each(q.TASK, t.recorded("celery:outcome_ratio", FAILING)), t.show(q.TASK)),
-            ),
+            says="Part of each task's deliveries that failed, were killed, or were unknown: which"
+            " task began to fail, and when. Errors that a task expects are left out. Its links"
+            " lead to failed traces and to errors.",
+            queries=(Query(t.recorded("celery:failure_ratio"), t.show(q.TASK)),),
             unit="percentunit",
             low=0,
             links=t.FAILED_TRACES,

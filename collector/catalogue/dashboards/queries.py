@@ -10,7 +10,7 @@ from collector.catalogue.dashboards.model import Json
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::\w+)?\}|(\w+))")
 
-EVERYTHING: Mapping[str, str] = dict.fromkeys(("job", "task", "queue", "worker"), ".*")
+EVERYTHING: Mapping[str, str] = dict.fromkeys(("job", "task", "queue", "worker"), ".+")
 """What a dashboard's own variables stand for as long as nobody chooses."""
 
 

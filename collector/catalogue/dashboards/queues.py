@@ -30,7 +30,8 @@ now = Row(
             kind="table",
             title="Queues",
             says="One line for each queue, now. Workers counts those that consume it; none means"
-            " that its messages wait for ever.",
+            " that its messages wait for ever. Redis does not know the unacknowledged ones of a"
+            " single queue.",
             queries=(
                 Query(t.recorded("celery:queue_depth", READY)),
                 Query(t.recorded("celery:queue_depth", UNACKED)),
@@ -63,11 +64,13 @@ now = Row(
             title="Depth",
             says="Messages by queue and state: ready can be taken, unacked are with workers,"
             " delayed wait at the broker for their time. Each is the largest of what the readers"
-            " saw, never a sum.",
+            " saw, never a sum. Redis knows the unacked ones of all queues together only.",
             queries=(
                 Query(
-                    t.recorded("celery:queue_depth", t.OF_QUEUE), f"{BY_QUEUE} {t.show(q.DEPTH)}"
+                    t.recorded("celery:queue_depth", t.OF_QUEUE),
+                    f"{BY_QUEUE} {t.show(q.DEPTH)}",
                 ),
+                Query(t.recorded("celery:queue_depth", {c.QUEUE: t.is_("")}), t.show(q.DEPTH)),
             ),
             unit="short",
             links=t.QUEUE_TRACES,

@@ -10,6 +10,7 @@ from otel_celery import conventions as c
 
 CHOSEN = PUBLISHED = {c.TASK_NAME: t.OF_TASK[c.TASK_NAME]}
 FAILED = {**t.OF_TASK, **t.BROKEN}
+WITH_ERROR = {**FAILED, c.ERROR_TYPE: '!=""'}
 RETRIED = {**t.OF_TASK, c.TASK_STATE: t.is_(c.RETRY)}
 KILLED = {**t.OF_TASK, c.TASK_STATE: f'=~"{c.TIMEOUT}|{c.LOST}|{c.REQUEUED}"'}
 EXPECTED = {**t.OF_TASK, c.TASK_EXPECTED: t.is_("true")}
@@ -76,7 +77,7 @@ throughput = Row(
         Panel(
             kind="timeseries",
             title="Rate by task",
-            says="Deliveries that ended per second, whatever became of them.",
+            says="Runs that ended per second, whatever became of them; over five minutes.",
             queries=(Query(t.recorded("celery:task_rate", CHOSEN), BY_TASK),),
             unit="ops",
             links=t.TASK_TRACES,
@@ -205,7 +206,7 @@ quality = Row(
             " exception. One new class after a release is the release's.",
             queries=(
                 Query(
-                    t.rate(c.OUTCOMES, f"{q.TASK}, {q.ERROR}", FAILED),
+                    t.rate(c.OUTCOMES, f"{q.TASK}, {q.ERROR}", WITH_ERROR),
                     f"{t.show(q.ERROR)} in {BY_TASK}",
                 ),
             ),

@@ -26,7 +26,7 @@ now = Row(
             queries=(Query(f"sum({t.recorded('celery:workers_online', t.OF_JOB)})"),),
             steps=((None, g.RED), (1, g.GREEN)),
             width=4,
-            height=4,
+            height=8,
         ),
         Panel(
             kind="stat",
@@ -35,7 +35,7 @@ now = Row(
             queries=(Query(f"round(sum(increase({q.select(c.OUTCOMES, t.OF_WORKER)}[1h])))"),),
             unit="short",
             width=4,
-            height=4,
+            height=8,
         ),
         Panel(
             kind="table",

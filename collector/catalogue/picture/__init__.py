@@ -15,10 +15,10 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from collector.catalogue.asking import Prometheus
 from collector.catalogue.dashboards.model import Json
 from collector.catalogue.dashboards.queries import queries
 from collector.catalogue.picture.charts import Answer, draw
-from collector.catalogue.prometheus import Prometheus
 
 COLUMN, LINE = 0.56, 0.36  # inches that one cell of Grafana's grid is wide and high
 HEAD = 0.62
@@ -101,6 +101,7 @@ def _panel(
             facecolor="white",
             edgecolor="#dee2e6",
             lw=0.8,
+            zorder=-1,
         )
     )
     figure.text((left + 0.14) / width, (bottom + high - 0.25) / height, panel["title"],
@@ -118,8 +119,10 @@ def _panel(
 def _inset(kind: str) -> Iterator[float]:
     """Yield the room left of, below and right of what is drawn."""
     if kind == "timeseries":
-        yield from (0.62, 0.3 + LEGEND_LINES, 0.18)
+        yield from (0.62, 0.3 + LEGEND_LINES, 0.32)
     elif kind == "heatmap":
-        yield from (0.72, 0.32, 0.18)
+        yield from (0.72, 0.32, 0.32)
+    elif kind == "piechart":
+        yield from (0.18, 0.12, 1.95)
     else:
         yield from (0.18, 0.12, 0.18)

@@ -7,9 +7,9 @@ import json
 import time
 from pathlib import Path
 
+from collector.catalogue.asking import Prometheus
 from collector.catalogue.dashboards import DASHBOARDS
 from collector.catalogue.picture import picture
-from collector.catalogue.prometheus import Prometheus
 
 ROOT = Path(__file__).resolve().parents[3]
 PICTURES = ROOT / "docs" / "dashboards"

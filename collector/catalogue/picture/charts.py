@@ -13,12 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Wedge
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from collector.catalogue.asking import Series
 from collector.catalogue.dashboards.model import Json
 from collector.catalogue.picture import words
-from collector.catalogue.prometheus import Series
 
 GREY, PALE = "#495057", "#e9ecef"
 IN_LEGEND = 6
+LETTERS = 17  # of the legend's size to an inch
 
 
 @dataclass(frozen=True)
@@ -71,17 +72,33 @@ def _timeseries(axes: Axes, panel: Json, answers: Sequence[Answer]) -> None:
             axes.plot([a for a, _ in whole], values, color=tone, lw=1.3, marker=mark, ms=3)
     _axis(axes, unit, shown.get("min"), shown.get("max"))
     _limits(axes, shown["thresholds"])
-    top = sorted(tones, key=lambda item: -_size(item[0][1]))[:IN_LEGEND]
-    for place, ((name, one), tone) in enumerate(top):
-        column, row = place % 2, place // 2
-        text = f"{words.cut(name, 26)}  {words.value(one.last, unit)}"
-        axes.annotate("■", (0.5 * column, 0), (0, -24 - 11 * row), xycoords="axes fraction",
-                      textcoords="offset points", color=tone, fontsize=7)  # fmt: skip
-        axes.annotate(text, (0.5 * column, 0), (9, -24 - 11 * row), xycoords="axes fraction",
-                      textcoords="offset points", color=GREY, fontsize=7)  # fmt: skip
+    _names(axes, [(name, one.last, tone) for (name, one), tone in _largest(tones)], unit)
     if len(tones) > IN_LEGEND:
-        axes.annotate(f"and {len(tones) - IN_LEGEND} more", (1, 1), xycoords="axes fraction",
-                      ha="right", va="top", fontsize=6.5, color="#868e96")  # fmt: skip
+        axes.annotate(f"and {len(tones) - IN_LEGEND} more", (1, 1), (0, 9), ha="right",
+                      xycoords="axes fraction", textcoords="offset points", fontsize=6.5,
+                      color="#868e96")  # fmt: skip
+
+
+Tones = Sequence[tuple[tuple[str, Series], str]]
+
+
+def _largest(tones: Tones) -> Tones:
+    return sorted(tones, key=lambda item: -_size(item[0][1]))[:IN_LEGEND]
+
+
+def _names(axes: Axes, lines: Sequence[tuple[str, float, str]], unit: str) -> None:
+    """Write the legend, in two columns below the lines."""
+    whole = axes.get_figure(root=True)
+    assert whole is not None
+    width = axes.get_position().width * whole.get_size_inches()[0]
+    letters = int(width / 2 * LETTERS) - 2
+    for place, (name, last, tone) in enumerate(lines):
+        across, down = 0.5 * (place % 2), -24 - 11 * (place // 2)
+        said = words.value(last, unit)
+        text = f"{words.cut(name, letters - len(said) - 2)}  {said}"
+        for mark, shift, ink in (("■", 0, tone), (text, 9, GREY)):
+            axes.annotate(mark, (across, 0), (shift, down), xycoords="axes fraction",
+                          textcoords="offset points", color=ink, fontsize=7)  # fmt: skip
 
 
 def _size(one: Series) -> float:
@@ -116,9 +133,8 @@ def _limits(axes: Axes, thresholds: Json) -> None:
 def _stat(axes: Axes, panel: Json, answers: Sequence[Answer]) -> None:
     _blank(axes)
     shown = panel["fieldConfig"]["defaults"]
-    number = _all(answers)[0][1].last
-    axes.text(0.5, 0.5, words.value(number, shown["unit"]), ha="center", va="center", fontsize=24,
-              fontweight="bold", color=words.color(number, shown["thresholds"]))  # fmt: skip
+    text, tone = _cell(_all(answers)[0][1].last, shown)
+    axes.text(0.5, 0.5, text, ha="center", va="center", fontsize=24, fontweight="bold", color=tone)
 
 
 def _gauge(axes: Axes, panel: Json, answers: Sequence[Answer]) -> None:
