@@ -17,7 +17,7 @@ SIDE_BY_SIDE := -n 2 --dist loadfile
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo stack collector collector-sources test test-stack test-all check check-lock docs \
-	picture lock clean
+	picture pictures lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -64,6 +64,9 @@ docs: $(VENV)/.ready ## the tables of the docs anew, rules and dashboards, from 
 
 picture: $(VENV)/.ready ## docs/demo.svg anew, from a run of the demo
 	@$(BIN)/python -m tests.picture
+
+pictures: $(VENV)/.ready ## docs/dashboards/*.svg anew, from ten minutes of the shop
+	@$(BIN)/python -m collector.catalogue.picture $(ARGS)
 
 lock: $(VENV)/.uv ## newest versions that fit pyproject.toml, with hashes
 	@echo '$(UV_PIN)' | $(COMPILE) --upgrade - -o requirements/uv.txt

@@ -8,7 +8,7 @@ from collector.catalogue.dashboards import terms as t
 from collector.catalogue.dashboards.model import Panel, Query, Row
 from collector.catalogue.names import label
 from otel_celery import conventions as c
-from otel_celery import lane_metrics as lane
+from otel_celery.lane_metrics import SPAN_ROWS as SPANS
 
 # The Collector's own names, as its `metrics/readers` of collector.yaml give them.
 ACCEPTED, REFUSED = "otelcol_receiver_accepted", "otelcol_receiver_refused"
@@ -16,11 +16,11 @@ SENT, NOT_SENT = "otelcol_exporter_sent", "otelcol_exporter_send_failed"
 NOT_QUEUED = "otelcol_exporter_enqueue_failed"
 QUEUE_SIZE, QUEUE_CAPACITY = "otelcol_exporter_queue_size", "otelcol_exporter_queue_capacity"
 SAMPLING = "otelcol_processor_tail_sampling"
-SAMPLED = f"{SAMPLING}_global_count_traces_sampled"
+SAMPLED = f"{SAMPLING}_global_count_traces_sampled_total"
 KEPT = f'{SAMPLED}{{decision="sampled"}}'
-TOO_EARLY = f"{SAMPLING}_sampling_trace_dropped_too_early"
+TOO_EARLY = f"{SAMPLING}_sampling_trace_dropped_too_early_total"
 IN_MEMORY = f"{SAMPLING}_sampling_traces_on_memory"
-MEMORY, CPU = "otelcol_process_memory_rss", "otelcol_process_cpu_seconds"
+MEMORY, CPU = "otelcol_process_memory_rss_bytes", "otelcol_process_cpu_seconds_total"
 DROPPED = {c.ERROR_TYPE: '!=""'}
 SIGNALS = ("spans", "metric_points", "log_records")
 
@@ -32,7 +32,7 @@ UP: g.Steps = ((None, g.RED), (1, g.GREEN))
 def _rates(name: str, by: str) -> tuple[Query, ...]:
     return tuple(
         Query(
-            f"sum by ({by}) (rate({name}_{signal}[$__rate_interval]))",
+            f"sum by ({by}) (rate({name}_{signal}_total[$__rate_interval]))",
             f"{signal.replace('_', ' ')} {t.show(by)}",
         )
         for signal in SIGNALS
@@ -41,7 +41,7 @@ def _rates(name: str, by: str) -> tuple[Query, ...]:
 
 def _lost(signal: str) -> str:
     """Return items lost since the Collector started: a series begins with its first loss."""
-    names = "|".join(f"{name}_{signal}" for name in (REFUSED, NOT_SENT, NOT_QUEUED))
+    names = "|".join(f"{name}_{signal}_total" for name in (REFUSED, NOT_SENT, NOT_QUEUED))
     return f'sum(increase({{__name__=~"{names}"}}[$__range])) or vector(0)'
 
 
@@ -88,7 +88,7 @@ now = Row(
             queries=(
                 Query(
                     "round(sum(increase("
-                    f"{q.select(lane.PROCESSED, DROPPED)}[$__range]))"
+                    f"{q.select(SPANS.processed, DROPPED)}[$__range]))"
                     " or vector(0))"
                 ),
             ),
@@ -235,7 +235,7 @@ processes = Row(
             " failed.",
             queries=(
                 Query(
-                    t.rate(lane.EXPORTED, f"instance, {q.ERROR}"),
+                    t.rate(SPANS.exported, f"instance, {q.ERROR}"),
                     f"{t.show('instance')} {t.show(q.ERROR)}",
                 ),
             ),
@@ -249,7 +249,7 @@ processes = Row(
             queries=(
                 Query(
                     f"max by ({q.WORKER}, {label('otel.component.name')}) "
-                    f"({q.select(lane.QUEUE_SIZE)} / {q.select(lane.QUEUE_CAPACITY)})",
+                    f"({q.select(SPANS.queue_size)} / {q.select(SPANS.queue_capacity)})",
                     t.show("instance"),
                 ),
             ),
