@@ -6,17 +6,16 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from collector.catalogue import recording
+from collector.catalogue import prometheus
 from collector.catalogue.dashboards import DASHBOARDS, dashboard_file
-from collector.catalogue.rules import rule_file
 
 HERE = Path(__file__).resolve().parents[1]
 
 FILES: dict[str, Callable[[], str]] = {
-    "prometheus/rules/recording.yml": lambda: rule_file(recording.GROUPS),
+    **prometheus.FILES,
     **{f"grafana/dashboards/{d.name}.json": partial(dashboard_file, d) for d in DASHBOARDS},
 }
-"""Path below `collector/` -> what it holds. One line for each file that is generated."""
+"""Path below `collector/` -> what it holds. One line for each kind of file that is generated."""
 
 
 def stale() -> list[Path]:

@@ -7,6 +7,7 @@ it cannot be known.
 
 from __future__ import annotations
 
+from collector.catalogue import thresholds as limit
 from collector.catalogue.promql import (
     DEPTH,
     ERROR,
@@ -29,6 +30,17 @@ _outcomes = select(c.OUTCOMES)
 _left = select(c.OUTCOMES, {c.TASK_STATE: f'!~"{c.REQUEUED}|{c.RETURNED}"'})
 _failures = "|".join((c.FAILURE, c.TIMEOUT, c.LOST, c.UNKNOWN, c.INVALID))
 _failed = select(c.OUTCOMES, {c.TASK_STATE: f'=~"{_failures}"', c.TASK_EXPECTED: '!="true"'})
+_unlucky = select(
+    c.OUTCOMES,
+    {
+        c.TASK_STATE: f'!~"{c.RETRY}|{c.REQUEUED}|{c.RETURNED}|{c.DELEGATED}|{c.IGNORED}"',
+        c.TASK_EXPECTED: '!="true"',
+    },
+)
+_hard = select(c.OUTCOMES, {c.TASK_STATE: f'="{c.TIMEOUT}"'})
+_soft = select(
+    c.OUTCOMES, {c.ERROR_TYPE: '="SoftTimeLimitExceeded"', c.TASK_STATE: f'="{c.FAILURE}"'}
+)
 _with_error = select(c.OUTCOMES, {c.ERROR_TYPE: '!=""'})
 _active = select(c.TASK_COUNT, {c.HELD_STATE: '="active"'})
 _limit = select(c.POOL_LIMIT)
@@ -76,6 +88,19 @@ TASKS = (
         " that the task expects (`throws`) are no failures here.",
         f"(sum by ({TASK}) (rate({_failed}[5m])) or 0 * sum by ({TASK}) (celery:outcome_rate))\n"
         f"/ on ({TASK})\n(sum by ({TASK}) (celery:outcome_rate) > 0)",
+    ),
+    Recording(
+        "celery:success_ratio",
+        "Share of success among the deliveries that ended for good; retries, requeued and returned"
+        " deliveries are not the end, and expected exceptions no fault.",
+        f'sum by ({TASK}) (celery:outcome_rate{{{STATE}="{c.SUCCESS}"}})\n'
+        f"/ on ({TASK}) (sum by ({TASK}) (rate({_unlucky}[5m])) > 0)",
+    ),
+    Recording(
+        "celery:timeout_ratio",
+        "Share of a task's deliveries of 15 minutes that a time limit ended, hard or soft.",
+        f"sum by ({TASK}) (rate({_hard}[15m]) or rate({_soft}[15m]))\n"
+        f"/ on ({TASK}) (sum by ({TASK}) (rate({_outcomes}[15m])) > 0)",
     ),
     *(
         Recording(
@@ -209,6 +234,32 @@ QUEUES = (
     ),
 )  # fmt: skip
 
+_rows = [
+    f'label_replace(vector({least}), "{JOB}", "{job}", "", "")'
+    for job, least in limit.EXPECTED_WORKERS.items()
+]
+_unruled = f'{{{JOB}!~"{"|".join(limit.EXPECTED_WORKERS)}"}}' if _rows else ""
+
+HISTORY = (
+    Recording(
+        "celery:workers_expected",
+        "Workers that must be online: of the table, else half of the median of the last day.",
+        "\nor ".join(
+            (*_rows, f"0.5 * quantile_over_time(0.5, celery:workers_online{_unruled}[1d])")
+        ),
+    ),
+    Recording(
+        "celery:duration:longest_p99",
+        "The slowest percent of a task's runs, in the slowest five minutes of a week.",
+        "max_over_time(celery:duration:p99[7d])",
+    ),
+    Recording(
+        "celery:oldest_active:longest",
+        "The longest that a task was seen running in a week, the last day left out.",
+        "max_over_time(celery:oldest_active:seconds[6d] offset 1d)",
+    ),
+)
+
 BEAT = (
     Recording(
         "celery:beat_heartbeat_age:seconds",
@@ -222,5 +273,5 @@ GROUPS = {
     "celery-workers": WORKERS,
     "celery-queues": QUEUES,
     "celery-beat": BEAT,
+    "celery-history": HISTORY,
 }
-RECORDINGS = tuple(rule for rules in GROUPS.values() for rule in rules)

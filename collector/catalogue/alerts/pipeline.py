@@ -1,0 +1,208 @@
+"""Does the Collector take everything, and pass it on?
+
+Names of its own metrics are as version 0.158 shows them on port 8888; a test asks the real one.
+"""
+
+from __future__ import annotations
+
+from collector.catalogue import thresholds as limit
+from collector.catalogue.promql import WORKER, growth
+from collector.catalogue.rules import (
+    CRITICAL,
+    PERCENT,
+    TELEMETRY,
+    VALUE,
+    WARNING,
+    Alert,
+    Case,
+    of,
+    sample,
+)
+
+OF_WORKERS, OF_ITSELF = "otel-celery", "otelcol-celery"
+"""The jobs of prometheus.yml that scrape the Collector: what it was sent, and what it says."""
+
+UPTIME = "otelcol_process_uptime_seconds_total"
+REFUSED = "otelcol_receiver_refused_{}_total"
+NOT_QUEUED = "otelcol_exporter_enqueue_failed_{}_total"
+NOT_SENT = "otelcol_exporter_send_failed_{}_total"
+QUEUE_SIZE, QUEUE_CAPACITY = "otelcol_exporter_queue_size", "otelcol_exporter_queue_capacity"
+DROPPED_EARLY = "otelcol_processor_tail_sampling_sampling_trace_dropped_too_early_total"
+SIGNALS = ("spans", "metric_points", "log_records")
+
+_A = {"job": OF_ITSELF, "instance": "collector:8888"}
+_I = of("instance")
+
+
+def _grew(name: str, by: str) -> str:
+    """Return how much one counter of each signal grew in five minutes, where it did.
+
+    One query a signal: `increase()` of several names at once would meet the same labels twice.
+    """
+    return "\nor ".join(
+        f"label_replace({growth(name.format(signal), '5m', f'{WORKER}, {by}', UPTIME)},"
+        f' "signal", "{signal}", "", "") > 0.5'
+        for signal in SIGNALS
+    )
+
+
+_UP = {sample(UPTIME, **_A): "0+15x200"}
+
+
+def _spans(name: str, values: str, **labels: str) -> dict[str, str]:
+    return {sample(name.format("spans"), **_A, **labels): values}
+
+
+def _points(name: str, values: str, **labels: str) -> dict[str, str]:
+    return {sample(name.format("metric_points"), **_A, **labels): values}
+
+
+ALERTS = (
+    Alert(
+        "CeleryCollectorDown",
+        f'up{{job=~"{OF_WORKERS}|{OF_ITSELF}"}} == 0\n'
+        f'or absent(up{{job="{OF_WORKERS}"}})',
+        "2m",
+        CRITICAL,
+        TELEMETRY,
+        "The Collector is down: nothing is known of Celery",
+        "Prometheus cannot scrape it. Workers go on and keep their counts; spans wait for a while"
+        " and are dropped then. Alerts about workers and queues are held back.",
+        (
+            Case(
+                "it does not answer",
+                {sample("up", job=OF_WORKERS, instance="collector:8889"): "1x20 0x60"},
+                at="10m",
+                fires=(
+                    (
+                        {"job": OF_WORKERS, "instance": "collector:8889"},
+                        "The Collector is down: nothing is known of Celery",
+                    ),
+                ),
+            ),
+            Case(
+                "nobody scrapes it",
+                {},
+                fires=(
+                    ({"job": OF_WORKERS}, "The Collector is down: nothing is known of Celery"),
+                ),
+            ),
+            Case(
+                "a restart of a minute",
+                {sample("up", job=OF_WORKERS, instance="collector:8889"): "1x20 0x4 1x60"},
+                at="6m30s",
+            ),
+        ),
+    ),
+    Alert(
+        "CeleryCollectorRefusing",
+        _grew(REFUSED, "receiver"),
+        "5m",
+        WARNING,
+        TELEMETRY,
+        f"The Collector {_I} refused {VALUE} {of('signal')} in 5 minutes",
+        "Its memory limiter is at the limit. The senders try again for a while.",
+        (
+            Case(
+                "for ten minutes",
+                {**_UP, **_spans(REFUSED, "0x40 0+20x100", receiver="otlp", transport="http"),
+                    **_points(REFUSED, "0x140", receiver="otlp", transport="http")},
+                fires=(
+                    (
+                        {**_A, "receiver": "otlp", "signal": "spans"},
+                        "The Collector collector:8888 refused 400 spans in 5 minutes",
+                    ),
+                ),
+            ),
+            Case(
+                "once",
+                {**_UP, **_spans(REFUSED, "0x60 20x100", receiver="otlp", transport="http")},
+                at="21m",
+            ),
+        ),
+    ),
+    Alert(
+        "CeleryCollectorQueueFull",
+        f"max by (job, instance, exporter, data_type) ({QUEUE_SIZE} / {QUEUE_CAPACITY})"
+        f" > {limit.QUEUE_FULL}",
+        "5m",
+        WARNING,
+        TELEMETRY,
+        f"The Collector's queue for {of('exporter')} is {PERCENT} full",
+        "What stands behind this exporter is down or too slow. At 100 % data are dropped.",
+        (
+            Case(
+                "nine tenths",
+                {
+                    sample(QUEUE_SIZE, **_A, exporter="otlp_http", data_type="traces"): "90x100",
+                    sample(QUEUE_CAPACITY, **_A, exporter="otlp_http", data_type="traces"):
+                    "100x100",
+                },
+                fires=(
+                    (
+                        {**_A, "exporter": "otlp_http", "data_type": "traces"},
+                        "The Collector's queue for otlp_http is 90% full",
+                    ),
+                ),
+            ),
+            Case(
+                "half of it",
+                {
+                    sample(QUEUE_SIZE, **_A, exporter="otlp_http", data_type="traces"): "50x100",
+                    sample(QUEUE_CAPACITY, **_A, exporter="otlp_http", data_type="traces"):
+                    "100x100",
+                },
+            ),
+        ),
+    ),
+    Alert(
+        "CeleryCollectorLosing",
+        f"{_grew(NOT_QUEUED, 'exporter')}\nor {_grew(NOT_SENT, 'exporter')}",
+        "0s",
+        WARNING,
+        TELEMETRY,
+        f"The Collector lost {VALUE} {of('signal')} for {of('exporter')} in 5 minutes",
+        "Its queue was full, or the exporter gave up. They are gone.",
+        (
+            Case(
+                "the first that did not fit, in a counter that begins at 12",
+                {**_UP, **_spans(NOT_QUEUED, "_x60 12x60", exporter="otlp_http")},
+                at="16m",
+                fires=(
+                    (
+                        {**_A, "exporter": "otlp_http", "signal": "spans"},
+                        "The Collector lost 12 spans for otlp_http in 5 minutes",
+                    ),
+                ),
+            ),
+            Case(
+                "long ago",
+                {**_UP, **_spans(NOT_SENT, "12x100", exporter="otlp_http")},
+            ),
+        ),
+    ),
+    Alert(
+        "CeleryTracesDroppedEarly",
+        f"sum by (job, instance) (increase({DROPPED_EARLY}[5m])) > 0.5",
+        "0s",
+        WARNING,
+        TELEMETRY,
+        f"The Collector {_I} dropped {VALUE} traces before it could judge them, in 5 minutes",
+        "More traces came in decision_wait than TAIL_NUM_TRACES holds. Failed and slow ones are"
+        " among them.",
+        (
+            Case(
+                "too many at once",
+                {sample(DROPPED_EARLY, **_A): "0x40 0+10x100"},
+                fires=(
+                    (
+                        _A,
+                        "The Collector collector:8888 dropped 200 traces before it could judge"
+                        " them, in 5 minutes",
+                    ),
+                ),
+            ),
+            Case("none", {sample(DROPPED_EARLY, **_A): "0x100"}),
+        ),
+    ),
+)  # fmt: skip

@@ -1,0 +1,63 @@
+"""Which rules go into which file for Prometheus, and which cases prove them?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from collector.catalogue import objectives, recording
+from collector.catalogue.alerts import (
+    beat,
+    deliveries,
+    durations,
+    pipeline,
+    pools,
+    queues,
+    tasks,
+    telemetry,
+    workers,
+)
+from collector.catalogue.rules import INTERVAL, Alert, case_file, rule_file
+
+ALERTS: dict[str, tuple[Alert, ...]] = {
+    "tasks": tasks.ALERTS,
+    "durations": durations.ALERTS,
+    "queues": queues.ALERTS,
+    "deliveries": deliveries.ALERTS,
+    "workers": workers.ALERTS,
+    "pools": pools.ALERTS,
+    "beat": beat.ALERTS,
+    "telemetry": telemetry.ALERTS,
+    "pipeline": pipeline.ALERTS,
+    "objectives": objectives.ALERTS,
+}
+"""Name of the file and of the group -> its alerts."""
+
+GROUPS = {**recording.GROUPS, "celery-objectives": objectives.RECORDINGS}
+RECORDINGS = tuple(rule for rules in GROUPS.values() for rule in rules)
+
+_SELDOM = {"celery-history": "5m", "celery-objectives": f"{objectives.EVERY}s"}
+_SLOWLY = {"durations": "2m", "objectives": f"{objectives.EVERY}s"}  # days pass in these cases
+_RECORDED = "../rules/recording.yml"
+
+
+def _tests(name: str, alerts: Sequence[Alert]) -> str:
+    group = f"celery-{name}-alerts"
+    return case_file(
+        alerts,
+        (_RECORDED, f"../rules/alerts-{name}.yml"),
+        (*GROUPS, group),
+        _SLOWLY.get(name, INTERVAL),
+    )
+
+
+def _rules(name: str, alerts: Sequence[Alert]) -> str:
+    return rule_file({f"celery-{name}-alerts": alerts})
+
+
+FILES: dict[str, Callable[[], str]] = {
+    "prometheus/rules/recording.yml": lambda: rule_file(GROUPS, _SELDOM),
+    "prometheus/tests/recording.yml": lambda: case_file(RECORDINGS, (_RECORDED,), tuple(GROUPS)),
+    **{f"prometheus/rules/alerts-{n}.yml": partial(_rules, n, a) for n, a in ALERTS.items()},
+    **{f"prometheus/tests/{n}.yml": partial(_tests, n, a) for n, a in ALERTS.items()},
+}

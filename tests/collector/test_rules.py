@@ -1,0 +1,107 @@
+"""Rules answer, and alerts fire when they should and not before: promtool says so."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from collector.catalogue.__main__ import HERE
+from collector.catalogue.prometheus import ALERTS, RECORDINGS
+from collector.catalogue.promql import select
+from collector.catalogue.rules import CRITICAL, INFO, WARNING, Alert, Recording, sample
+from otel_celery import conventions as c
+
+RULES, TESTS = HERE / "prometheus/rules", HERE / "prometheus/tests"
+EVERY = [alert for alerts in ALERTS.values() for alert in alerts]
+Program = Callable[[str], Path]
+
+
+def run(*words: object) -> str:
+    """Run a program and return what it said; the test fails where the program does."""
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    return said
+
+
+def test_rules_are_valid(program: Program):
+    """Syntax, and no two rules that would write one series."""
+    said = run(program("promtool"), "check", "rules", "--lint=all", "--lint-fatal",
+               *sorted(RULES.rglob("*.yml")))  # fmt: skip
+    assert said.count("SUCCESS") == len(list(RULES.rglob("*.yml")))
+
+
+@pytest.mark.parametrize("cases", sorted(TESTS.glob("*.yml")), ids=lambda path: path.stem)
+def test_rules_do_as_their_cases_say(program: Program, cases: Path):
+    run(program("promtool"), "test", "rules", cases)
+
+
+def test_every_alert_is_proven_both_ways():
+    """One case in which it fires and one with samples in which it does not."""
+    cases = defaultdict(list)
+    for alert in EVERY:
+        cases[alert.name] += alert.cases
+    assert [name for name, all_ in cases.items() if not any(case.fires for case in all_)] == []
+    assert [
+        name
+        for name, all_ in cases.items()
+        if not any(case.given and not case.fires for case in all_)
+    ] == []
+
+
+def test_every_step_of_an_alert_fires_in_some_case():
+    """An alert with several severities has them all in its cases."""
+    fired = {
+        (alert.name, labels.get("severity", alert.severity))
+        for alert in EVERY
+        for case in alert.cases
+        for labels, _ in case.fires
+    }
+    assert {(alert.name, alert.severity) for alert in EVERY} <= fired
+
+
+def test_alerts_carry_what_people_need():
+    """Severity and team for the routes; a summary that names what is meant; a runbook."""
+    for alert in EVERY:
+        assert alert.severity in {CRITICAL, WARNING, INFO}, alert.name
+        assert alert.annotations["runbook_url"].endswith(f"#{alert.name.lower()}")
+        assert len(alert.description) > 40, alert.name
+        assert "{{" not in alert.description, alert.name
+        assert not re.search(r"\$value \}\} ?%", alert.summary), alert.name  # a ratio is no percent
+
+
+def test_names_are_taken_from_the_catalogue_alone():
+    """No name of ours is typed in: a rename must break the build."""
+    ours = re.compile(r"[\"'{( ](celery|messaging|otel_celery)_[a-z]+_[a-z_]+")
+    sources = [*(HERE / "catalogue").glob("*.py"), *(HERE / "catalogue/alerts").glob("*.py")]
+    typed = {
+        f"{path.name}: {found[0]}"
+        for path in sources
+        if path.name != "migration.py"
+        for found in ours.finditer(path.read_text())
+    }
+    assert typed == set()
+
+
+def test_a_matcher_that_could_never_be_true_is_an_error():
+    """An attribute that the metric does not have is refused when the rules are written."""
+    with pytest.raises(KeyError, match="has no attribute"):
+        select(c.WORKER_HEARTBEAT, {c.TASK_NAME: '="x"'})
+    with pytest.raises(KeyError, match="has no attribute"):
+        sample(c.WORKER_HEARTBEAT, {c.TASK_NAME: "x"})
+
+
+def test_names_of_rules_are_known_and_unique():
+    """Alerts ask only recorded names that exist, and no name is written twice."""
+    names = [rule.name for rule in RECORDINGS]
+    assert len(names) == len(set(names))
+    rules: list[Alert | Recording] = [*EVERY, *RECORDINGS]
+    asked = {
+        name for rule in rules for name in re.findall(r"celery:[a-z_0-9:]*[a-z0-9]", rule.expr)
+    }
+    assert asked - set(names) == set()
