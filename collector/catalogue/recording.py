@@ -275,3 +275,4 @@ GROUPS = {
     "celery-beat": BEAT,
     "celery-history": HISTORY,
 }
+RECORDINGS = tuple(rule for rules in GROUPS.values() for rule in rules)

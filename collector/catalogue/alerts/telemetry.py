@@ -8,7 +8,7 @@ from collector.catalogue.promql import ERROR, JOB, WORKER, growth, select
 from collector.catalogue.recording import ALIVE
 from collector.catalogue.rules import INFO, TELEMETRY, VALUE, WARNING, Alert, Case, of, sample
 from otel_celery import conventions as c
-from otel_celery.lane_metrics import EXPORTED, PROCESSED
+from otel_celery.lane_metrics import LOG_ROWS, SPAN_ROWS
 
 _A = {"job": "shop", "instance": "celery@a"}
 _UP = {sample(c.WORKER_HEARTBEAT, **_A): "0+15x300"}
@@ -23,28 +23,58 @@ def _dropped(metric: c.Metric, by: str = WORKER) -> str:
 
 ALERTS = (
     Alert(
-        "CelerySpansLost",
-        f"{_dropped(EXPORTED, f'{WORKER}, {ERROR}')} > 0.5\n"
-        f"or {_dropped(PROCESSED, f'{WORKER}, {ERROR}')} > 0.5",
+        "CeleryTelemetryLost",
+        "\nor ".join(
+            f'label_replace({_dropped(metric, f"{WORKER}, {ERROR}")},'
+            f' "signal", "{signal}", "", "") > 0.5'
+            for signal, rows in (("spans", SPAN_ROWS), ("log records", LOG_ROWS))
+            for metric in (rows.exported, rows.processed)
+        ),
         "0s",
         WARNING,
         TELEMETRY,
-        f"{_W} dropped {VALUE} spans in 10 minutes: {of(ERROR)}",
-        "The Collector did not take them in time. `queue_full`: it was away for long, or more is"
-        " traced than can be sent. Metrics are not lost: they are repeated at each export.",
+        f"{_W} dropped {VALUE} {of('signal')} in 10 minutes: {of(ERROR)}",
+        "The Collector did not take them in time. `queue_full`: it was away for long, or there is"
+        " more than can be sent. Metrics are not lost: they are repeated at each export.",
         (
             Case(
                 "the queue ran full",
-                {**_UP, sample(PROCESSED, {c.ERROR_TYPE: "queue_full"}, **_A): "_x60 40x40"},
+                {
+                    **_UP,
+                    sample(SPAN_ROWS.processed, {c.ERROR_TYPE: "queue_full"}, **_A): "_x60 40x40",
+                },
                 at="16m",
                 fires=(
                     (
-                        {**_A, ERROR: "queue_full"},
+                        {**_A, ERROR: "queue_full", "signal": "spans"},
                         "celery@a of shop dropped 40 spans in 10 minutes: queue_full",
                     ),
                 ),
             ),
-            Case("spans are exported", {**_UP, sample(EXPORTED, **_A): "0+40x100"}, at="16m"),
+            Case(
+                "a publisher's Collector was away",
+                {
+                    sample(
+                        LOG_ROWS.exported,
+                        {c.ERROR_TYPE: "timeout"},
+                        job="web",
+                        instance="7a0c",
+                    ): "0x40 0+1x60",
+                },
+                at="20m",
+                fires=(
+                    (
+                        {"job": "web", "instance": "7a0c", ERROR: "timeout",
+                         "signal": "log records"},
+                        "7a0c of web dropped 39 log records in 10 minutes: timeout",
+                    ),
+                ),
+            ),
+            Case(
+                "spans are exported",
+                {**_UP, sample(SPAN_ROWS.exported, **_A): "0+40x100"},
+                at="16m",
+            ),
         ),
     ),
     Alert(
