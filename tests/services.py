@@ -93,13 +93,14 @@ def redis_sentinel(folder: Path, master: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def rabbitmq_server(folder: Path) -> Iterator[str]:
+def rabbitmq_server(folder: Path, metrics_port: int = 0) -> Iterator[str]:
     """Run a RabbitMQ node of its own, with its own epmd, and yield its URL.
 
     Starting takes about ten seconds: share it among tests.
 
     Args:
         folder: where its database, log and cookie go.
+        metrics_port: where its Prometheus plugin answers, which is off unless given.
     """
     server = program("rabbitmq-server")
     if DEBIAN_RABBITMQ.exists():
@@ -123,6 +124,15 @@ def rabbitmq_server(folder: Path) -> Iterator[str]:
         "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "absent.config"),
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "absent-plugins"),
     }
+
+    if metrics_port:
+        plugins, config = folder / "plugins", folder / "rabbitmq.conf"
+        plugins.write_text("[rabbitmq_prometheus].\n")
+        config.write_text(f"prometheus.tcp.ip = {HOST}\nprometheus.tcp.port = {metrics_port}\n")
+        environ |= {
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(plugins),
+            "RABBITMQ_CONFIG_FILE": str(config),
+        }
 
     def answers() -> None:
         with amqp.Connection(f"{HOST}:{ports['amqp']}", connect_timeout=2.0, read_timeout=2.0):

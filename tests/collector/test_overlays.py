@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+import requests
 import yaml
+from kombu import Connection
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, SeverityNumber
 
 from tests.collector.certificates import certificate
 from tests.collector.collectors import BASE, OVERLAYS, Collector, attributes, process
+from tests.collector.test_metrics import gauge
 from tests.receiver import Received, Receiver, receiving
+from tests.services import HOST, ServiceMissing, free_port, rabbitmq_server, running
+from tests.services import program as installed
 from tests.waiting import eventually
+from tests.worker.harness import missing
 
 pytestmark = pytest.mark.stack
 
@@ -191,6 +197,71 @@ def test_lines_of_log_files_become_records(
     with collector.running():
         eventually(lambda: len(records(backend)) == 3, 30)
     assert records(backend)[2].body.string_value == "and a third"
+
+
+def test_metrics_are_pushed_to_a_prometheus_under_the_names_that_it_scrapes(
+    otelcol: Path, tmp_path: Path, program: Callable[[str], Path], environ: dict[str, str]
+):
+    port = free_port()
+    config = tmp_path / "prometheus.yml"
+    config.write_text("{}\n")
+    url = f"http://{HOST}:{port}/api/v1"
+    command = [
+        program("prometheus"),
+        f"--config.file={config}",
+        "--web.enable-remote-write-receiver",
+    ]
+    command += [f"--web.listen-address={HOST}:{port}", f"--storage.tsdb.path={tmp_path / 'tsdb'}"]
+    environ["REMOTE_WRITE_URL"] = f"{url}/write"
+    collector = Collector(otelcol, tmp_path / "collector", ["remote-write"], environ)
+    with collector.running(), running([*map(str, command)], tmp_path / "prometheus.log"):
+        collector.send(process())
+
+        def up() -> bool:
+            try:
+                return collector.session.get(f"http://{HOST}:{port}/-/ready", timeout=5).ok
+            except requests.ConnectionError:
+                return False
+
+        def stored() -> None:
+            collector.post("metrics", gauge("celery.worker.broker.connected", 1, "1"))
+            scraped = {name.partition("{")[0] for name in collector.scraped()} - {"target_info"}
+            assert {"celery_worker_broker_connected", "traces_span_metrics_calls_total"} <= scraped
+            names = collector.session.get(f"{url}/label/__name__/values", timeout=5).json()
+            assert set(names["data"]) == scraped
+
+        eventually(up, 60)
+        eventually(stored, 60)
+
+
+def test_rabbitmq_itself_tells_of_its_queues(
+    otelcol: Path, tmp_path: Path, environ: dict[str, str]
+):
+    port = free_port()
+    environ |= {"RABBITMQ_METRICS": f"{HOST}:{port}", "RABBITMQ_SCRAPE_INTERVAL": "1s"}
+    collector = Collector(otelcol, tmp_path / "collector", ["rabbitmq"], environ)
+    folder = tmp_path / "rabbitmq"
+    folder.mkdir()
+    try:
+        installed("rabbitmq-server")
+    except ServiceMissing as why:
+        missing(str(why))
+    with rabbitmq_server(folder, port) as url, collector.running():
+        with Connection(url) as connection:
+            queue = connection.SimpleQueue("emails")
+            for number in range(3):
+                queue.put(number)
+            queue.close()
+
+        def told() -> None:
+            ready = {
+                name: value
+                for name, value in collector.scraped().items()
+                if name.startswith("rabbitmq_detailed_queue_messages_ready{")
+            }
+            assert [value for name, value in ready.items() if 'queue="emails"' in name] == [3]
+
+        eventually(told, 60)
 
 
 def test_debug_prints_what_goes_through(otelcol: Path, tmp_path: Path, environ: Mapping[str, str]):
