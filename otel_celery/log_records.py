@@ -9,6 +9,7 @@ Source: opentelemetry-proto 1.x, `logs.proto`; semantic conventions 1.44, code a
 
 from __future__ import annotations
 
+import functools
 import logging
 import traceback
 from collections.abc import Iterable, Mapping
@@ -61,9 +62,7 @@ def severity(level: int) -> int:
 
 def encode_record(record: logging.LogRecord, where: Running, observed_ns: int) -> bytes:
     """Return a record with its scope, the logger, as a field of ResourceLogs."""
-    attributes, dropped = encode_attributes(
-        _attributes(record, where), b"\x32", _MOST_ATTRIBUTES, STACKTRACE_LIMIT
-    )
+    attributes, dropped = encode_attributes(_attributes(record, where), b"\x32", _MOST_ATTRIBUTES)
     level = _SEVERITY_TEXTS.get(record.levelname, record.levelname)
     body = cut(redacted(_body(record)), BODY_LIMIT)
     message = b"".join(
@@ -80,8 +79,12 @@ def encode_record(record: logging.LogRecord, where: Running, observed_ns: int) -
             b"\x59" + _fixed64(observed_ns),
         )
     )
-    scope = field(b"\x0a", text_field(b"\x0a", str(record.name)))
-    return field(b"\x12", scope + field(b"\x12", message))
+    return field(b"\x12", _scope(str(record.name)) + field(b"\x12", message))
+
+
+@functools.lru_cache(256)
+def _scope(logger: str) -> bytes:
+    return field(b"\x0a", text_field(b"\x0a", logger))
 
 
 def _body(record: logging.LogRecord) -> str:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import socket
 import time
 from email.utils import formatdate
 
 import pytest
 import requests
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk._logs.export import LogRecordExportResult
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from otel_celery.errors import ConfigError
 from otel_celery.lanes import otlp_http
 from otel_celery.lanes.otlp_http import Answer, OtlpHttp, Target, Verdict
+from otel_celery.lanes.reference_logs import decode_records
+from otel_celery.log_records import Running, encode_record
 from otel_celery.otlp import Envelope
+from otel_celery.sdk import build_log_lane
 from tests import receiver as other_side
 from tests.receiver import Receiver
 
@@ -60,6 +68,40 @@ def test_requests_look_like_those_of_the_stock_exporter(
     length = {"content-length": "any"}
     assert (ours.path, {**ours.headers, **length}) == (stock.path, {**stock.headers, **length})
     assert ours.body == BODY
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        pytest.param({}, id="defaults"),
+        pytest.param(
+            {"HEADERS": "api-key=all", "LOGS_HEADERS": "api-key=logs"}, id="headers-of-logs"
+        ),
+        pytest.param({"COMPRESSION": "none", "LOGS_COMPRESSION": "gzip"}, id="gzip-for-logs"),
+        pytest.param({"ENDPOINT": "{url}/base"}, id="base-path"),
+        pytest.param({"LOGS_ENDPOINT": "{url}/loki/otlp/v1/logs"}, id="logs-endpoint-as-it-is"),
+    ],
+)
+def test_requests_for_logs_look_like_those_of_the_stock_exporter(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+):
+    """The same, of the variables for logs; those for traces have no say."""
+    monkeypatch.setenv("OTEL_LOGS_EXPORTER", "otlp")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://127.0.0.1:9/nowhere")
+    for name, value in variables.items():
+        monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{name}", value.format(url=receiver.url))
+    made = logging.LogRecord("shop", 20, "", 1, "said", (), None)
+    part = encode_record(made, Running(1, 2, 1, "id-1", "shop.pay"), 5)
+    resource = Resource({"service.name": "shop"})
+    assert OTLPLogExporter().export(decode_records(part, resource)) is LogRecordExportResult.SUCCESS
+    lane = build_log_lane(resource)
+    lane.put_part(part, 1)
+    assert lane.export(math.inf) is None
+    lane.close()
+    stock, ours = receiver.received
+    assert (ours.path, ours.headers) == (stock.path, stock.headers)
+    first, second = receiver.logs
+    assert first == second
 
 
 def test_timeout_and_certificates_are_those_of_the_variables(monkeypatch: pytest.MonkeyPatch):

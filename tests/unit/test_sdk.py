@@ -7,9 +7,11 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 import pytest
+from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (
     OTLPSpanExporter as GrpcSpanExporter,
 )
+from opentelemetry.sdk._logs.export import ConsoleLogRecordExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter
@@ -22,6 +24,7 @@ from otel_celery.lanes import NoLane
 from otel_celery.lanes.application import ApplicationLane
 from otel_celery.lanes.bytes_lane import BytesLane
 from otel_celery.lanes.reference import ReferenceLane
+from otel_celery.lanes.reference_logs import ReferenceLogLane
 from otel_celery.otlp import Limits
 from otel_celery.sdk import environment
 
@@ -165,6 +168,70 @@ def test_limit_that_is_no_number_fails_at_start(monkeypatch: pytest.MonkeyPatch)
 )
 def test_exporters_are_named_by_the_variables(variables: Mapping[str, str], expected: list[str]):
     assert environment.exporter_names("traces", variables) == expected
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        pytest.param({}, [], id="off-unless-asked-for"),
+        pytest.param({"OTEL_LOGS_EXPORTER": "otlp"}, ["otlp_proto_http"], id="otlp"),
+        pytest.param(
+            {"OTEL_LOGS_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL": "grpc"},
+            ["otlp_proto_grpc"],
+            id="grpc",
+        ),
+        pytest.param(
+            {"OTEL_LOGS_EXPORTER": "otlp", "OTEL_SDK_DISABLED": "true"}, [], id="disabled"
+        ),
+    ],
+)
+def test_logs_are_exported_where_they_are_asked_for(
+    variables: Mapping[str, str], expected: list[str]
+):
+    assert environment.exporter_names("logs", variables) == expected
+
+
+def test_an_exporter_of_logs_that_is_not_there_fails_at_start():
+    with pytest.raises(ConfigError, match="OTEL_LOGS_EXPORTER='logging': expected otlp, console"):
+        sdk.check_environment({"OTEL_LOGS_EXPORTER": "logging"})
+
+
+@pytest.mark.parametrize(
+    ("variables", "lane", "exporters"),
+    [
+        pytest.param({}, NoLane, None, id="default"),
+        pytest.param({"OTEL_LOGS_EXPORTER": "otlp"}, BytesLane, None, id="otlp-http"),
+        pytest.param(
+            {"OTEL_LOGS_EXPORTER": "console"},
+            ReferenceLogLane,
+            [ConsoleLogRecordExporter],
+            id="console",
+        ),
+        pytest.param(
+            {
+                "OTEL_LOGS_EXPORTER": "otlp",
+                "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+                "OTEL_EXPORTER_OTLP_INSECURE": "true",
+            },
+            ReferenceLogLane,
+            [OTLPLogExporter],
+            id="grpc",
+        ),
+    ],
+)
+def test_lane_of_logs_follows_from_the_variables(
+    monkeypatch: pytest.MonkeyPatch,
+    variables: Mapping[str, str],
+    lane: type,
+    exporters: list[type] | None,
+):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    built = sdk.build_log_lane(RESOURCE)
+    assert type(built) is lane
+    if isinstance(built, ReferenceLogLane):
+        assert [type(exporter) for exporter in built.exporters] == exporters
+    built.close()
 
 
 def test_unknown_protocol_fails_at_start():

@@ -176,7 +176,7 @@ class Worker:
 
     @property
     def log(self) -> str:
-        return self._log.read_text(errors="replace")
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     def stop(self, how: int = signal.SIGTERM, timeout: float = 60) -> int:
         """Send a signal and return the exit code."""
@@ -187,12 +187,24 @@ class Worker:
 
 @contextlib.contextmanager
 def worker(
-    folder: Path, environ: Mapping[str, str], *arguments: str, app: str = "shop_of_cases"
+    folder: Path,
+    environ: Mapping[str, str],
+    *arguments: str,
+    app: str = "shop_of_cases",
+    log: Path | None = None,
 ) -> Iterator[Worker]:
-    """Run a worker until it is ready, and see that it is gone afterwards."""
-    log = folder / f"worker-{len(list(folder.iterdir()))}.log"
+    """Run a worker until it is ready, and see that it is gone afterwards.
+
+    Args:
+        folder: for what it prints.
+        environ: its variables.
+        arguments: of its command line.
+        app: module of its app.
+        log: where it writes its log, if not to its output.
+    """
+    output = folder / f"worker-{len(list(folder.iterdir()))}.log"
     command = [sys.executable, "-m", "celery", "-A", app, "worker", "-l", "INFO", "-n", NODE]
-    with log.open("wb") as out:
+    with output.open("wb") as out:
         process = subprocess.Popen(
             [*command, *arguments],
             cwd=HERE,
@@ -201,10 +213,10 @@ def worker(
             stdout=out,
             stderr=out,
         )
-    running = Worker(process, log)
+    running = Worker(process, log or output)
 
     def ready() -> bool:
-        assert process.poll() is None, running.log
+        assert process.poll() is None, running.log + output.read_text()
         return " ready." in running.log
 
     try:
