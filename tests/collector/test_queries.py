@@ -31,7 +31,7 @@ OTHERS = {
     "otelcol_exporter_queue_capacity", "otelcol_exporter_queue_size",
     "otelcol_process_cpu_seconds_total", "otelcol_process_memory_rss_bytes",
     "otelcol_processor_tail_sampling_global_count_traces_sampled_total",
-    "otelcol_processor_tail_sampling_sampling_trace_dropped_too_early_total",
+    "otelcol_processor_tail_sampling_count_traces_sampled_total",
     "otelcol_processor_tail_sampling_sampling_traces_on_memory",
     *(
         f"otelcol_{verb}_{signal}_total"
@@ -47,7 +47,8 @@ KNOWN = {
     *(series(m) + end for m in (*METRICS, *LANE_METRICS) for end in SUFFIXES.get(m.kind, ("",))),
 }
 LABELS = {
-    "job", "instance", "name", "transport", "exporter", "data_type", "decision", "le", "__name__",
+    "job", "instance", "name", "transport", "exporter", "data_type", "decision", "policy",
+    "sampled", "le", "__name__",
     *(label(key) for metric in (*METRICS, *LANE_METRICS) for key in metric.keys),
 }  # fmt: skip
 

@@ -1,11 +1,67 @@
-"""The dashboards show the shop's day."""
+"""The dashboards show the shop's day, and their links lead somewhere."""
 
 from __future__ import annotations
 
-from tests.stack.day import Day
-from tests.stack.panels import assert_every_panel_has_series
+import json
+import re
+import time
+from collections.abc import Iterator
+from urllib.parse import unquote
+
+import pytest
+
+from collector.catalogue.asking import Prometheus
+from collector.catalogue.dashboards.queries import EVERYTHING, fill, panels
+from tests.stack.day import Day, ask
+from tests.stack.panels import BOARDS, assert_every_panel_has_series
 from tests.waiting import eventually
+
+SHOWN = [json.loads(path.read_text()) for path in sorted(BOARDS.glob("*.json"))]
+VARIABLE = re.compile(r"\$\{(?:__field\.labels|__data\.fields)\.(\w+)\}")
+CLICKED = {
+    "celery_task_name": "shop.resize_photo", "Task": "shop.resize_photo",
+    "celery_task_state": "lost", "State": "lost", "error_type": "WorkerLostError",
+    "messaging_destination_name": "orders", "Queue": "orders",
+    "celery_beat_entry_name": "count-stock", "Entry": "count-stock", "job": "shop-worker",
+}  # fmt: skip
+"""What stands where somebody clicks; instances are asked of Prometheus."""
 
 
 def test_every_query_of_every_panel_has_series(day: Day):
     eventually(lambda: assert_every_panel_has_series(day.prometheus), 60, 2)
+
+
+def test_lines_with_exemplars_have_some(day: Day):
+    prometheus, now = Prometheus(day.prometheus), time.time()
+    for board in SHOWN:
+        for panel in panels(board):
+            for target in panel["targets"]:
+                if target.get("exemplar"):
+                    values = {**EVERYTHING, "__rate_interval": "1m", "__range": "10m"}
+                    found = prometheus.exemplars(fill(target["expr"], values), now - 600, now)
+                    assert any(one["labels"].get("trace_id") for one in found), panel["title"]
+
+
+def searches() -> Iterator[tuple[str, str]]:
+    """Yield (dashboard, tags) of every search in Jaeger that a panel makes or links to."""
+    for board in SHOWN:
+        for panel in panels(board):
+            for target in panel["targets"]:
+                if target["datasource"]["type"] == "jaeger":
+                    yield board["uid"], target["tags"]
+            for link in panel["fieldConfig"]["defaults"]["links"]:
+                if "${jaeger}" in link["url"]:
+                    pane = json.loads(unquote(link["url"]).split("panes=")[1])
+                    yield board["uid"], pane["traces"]["queries"][0]["tags"]
+
+
+@pytest.mark.parametrize(("board", "tags"), sorted(set(searches())))
+def test_a_search_in_jaeger_finds_traces(day: Day, board: str, tags: str):
+    service = "shop-beat" if board.endswith("beat") else "shop-worker"
+    newest = f'topk(1, target_info{{job="{service}"}})'
+    clicked = {**CLICKED, "instance": day.query(newest)[0]["metric"]["instance"]}
+    clicked["Worker"] = clicked["instance"]
+    told = VARIABLE.sub(lambda found: clicked[found[1]], tags)
+    wanted = json.dumps(dict(pair.split("=", 1) for pair in told.split()))
+    found = ask(f"{day.jaeger}/api/traces", service=service, tags=wanted, limit=3, lookback="1h")
+    assert found["data"], told

@@ -44,7 +44,7 @@ alive = Row(
             queries=(Query(f"max by ({q.WORKER}) ({AGE})", t.show("instance")),),
             unit="s",
             steps=LATE,
-            links=t.traces("service.instance.id", t.at_label("instance")),
+            links=t.traces({"service.instance.id": t.at_label("instance")}),
             width=16,
             height=6,
         ),
@@ -70,7 +70,7 @@ on_time = Row(
                 Column("Value #B", "Mean lateness", "s", SLOW),
                 Column("Value #C", "p95 lateness", "s", SLOW),
             ),
-            links=t.traces(c.BEAT_ENTRY, t.at_column("Entry")),
+            links=t.traces({c.BEAT_ENTRY: t.at_column("Entry")}),
             width=12,
         ),
         Panel(
@@ -80,7 +80,7 @@ on_time = Row(
             " sent, while beat itself lives.",
             queries=(Query(t.entries_sent("$__rate_interval", "rate"), BY_ENTRY),),
             unit="ops",
-            links=t.traces(c.BEAT_ENTRY, t.at_label(q.ENTRY)),
+            links=t.ENTRY_TRACES,
             width=12,
         ),
         Panel(
@@ -88,10 +88,10 @@ on_time = Row(
             title="Lateness by entry, p95",
             says="How long after its due time beat sent an entry. Late for all entries: beat is"
             " starved of CPU, or publishing is slow.",
-            queries=(Query(t.quantile(0.95, c.LATENESS, q.ENTRY), BY_ENTRY, True),),
+            queries=(Query(t.quantile(0.95, c.LATENESS, q.ENTRY), BY_ENTRY),),
             unit="s",
             steps=SLOW,
-            links=t.traces(c.BEAT_ENTRY, t.at_label(q.ENTRY)),
+            links=t.ENTRY_TRACES,
             width=12,
         ),
         Panel(
@@ -103,7 +103,6 @@ on_time = Row(
                     f"sum by (le) (increase({q.select(c.LATENESS, None, '_bucket')}"
                     "[$__rate_interval]))",
                     t.show("le"),
-                    True,
                 ),
             ),
             unit="s",
@@ -117,5 +116,5 @@ BEAT = g.Dashboard(
     "Celery / Beat",
     "Does beat live, and does it send on time?",
     (alive, on_time),
-    t.SOURCES,
+    t.sources(c.BEAT_HEARTBEAT),
 )

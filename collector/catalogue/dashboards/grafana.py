@@ -14,6 +14,7 @@ SCHEMA_VERSION = 42
 """Of Grafana 12; newer ones migrate it when they load it."""
 WIDTH = 24  # columns of Grafana's grid
 TAG = "otel-celery"
+LETTERS = "ABCDEFGH"  # of the queries of a panel
 PROMETHEUS: Json = {"type": "prometheus", "uid": "${datasource}"}
 JAEGER: Json = {"type": "jaeger", "uid": "${jaeger}"}
 
@@ -87,29 +88,31 @@ def build_panel(panel: Panel, place: Json) -> Json:
         "title": panel.title,
         "description": panel.says,
         "gridPos": place,
-        "datasource": JAEGER if panel.search else PROMETHEUS,
+        "datasource": JAEGER if panel.searches else PROMETHEUS,
         "targets": list(_targets(panel)),
         "options": _options(panel),
         "fieldConfig": {"defaults": _defaults(panel), "overrides": list(_overrides(panel))},
     }
-    if panel.kind == "table" and not panel.search:
+    if panel.searches:
+        built["transformations"] = [{"id": "merge", "options": {}}]
+    elif panel.kind == "table":
         built["transformations"] = _columns_only(panel)
     return built
 
 
 def _targets(panel: Panel) -> Iterable[Json]:
-    if panel.search:
+    for letter, tags in zip(LETTERS, panel.searches, strict=False):
         yield {
-            "refId": "A",
+            "refId": letter,
             "datasource": JAEGER,
             "queryType": "search",
             "service": "${service}",
-            "tags": panel.search.tags,
-            "limit": panel.search.limit,
+            "tags": tags,
+            "limit": 20,
         }
     over_time = panel.kind in ("timeseries", "heatmap")
     answer = {"table": "table", "heatmap": "heatmap"}
-    for letter, query in zip("ABCDEFGH", panel.queries, strict=False):
+    for letter, query in zip(LETTERS, panel.queries, strict=False):
         yield {
             "refId": letter,
             "datasource": PROMETHEUS,

@@ -48,7 +48,7 @@ workers = Row(
                 Column("Value #C", "Held", "short"),
                 Column("Value #D", "Difference", "short", OPEN),
             ),
-            links=t.traces(c.WORKER_NAME, t.at_column("Worker")),
+            links=t.traces({c.WORKER_NAME: t.at_column("Worker")}),
             width=10,
         ),
         Panel(
@@ -85,7 +85,7 @@ queues = Row(
                 Column("Value #C", "Ready", "short"),
                 Column("Value #D", "Difference", "short"),
             ),
-            links=t.traces(c.QUEUE, t.at_column("Queue")),
+            links=t.traces({c.QUEUE: t.at_column("Queue")}),
             width=12,
         ),
         Panel(
@@ -143,5 +143,5 @@ LEDGER = g.Dashboard(
     "Is every message accounted for? What was sent must be received or wait; what was received"
     " must have ended or be held.",
     (workers, queues),
-    (*t.SOURCES, t.JOBS, t.WORKERS, t.QUEUES),
+    (*t.sources(), t.JOBS, t.WORKERS, t.QUEUES),
 )

@@ -25,14 +25,6 @@ class Query:
 
 
 @dataclass(frozen=True)
-class Search:
-    """One search for traces; it needs a data source of the kind jaeger."""
-
-    tags: str
-    limit: int = 20
-
-
-@dataclass(frozen=True)
 class Link:
     """Where a click on a value leads; may name the value's labels."""
 
@@ -59,7 +51,8 @@ class Panel:
     title: str
     says: str
     queries: Sequence[Query] = ()
-    search: Search | None = None
+    searches: Sequence[str] = ()
+    """Tags of spans: searches for traces, which need a data source of the kind jaeger."""
     unit: str = "none"
     steps: Steps = CALM
     links: Sequence[Link] = ()

@@ -188,7 +188,7 @@ failing = Row(
                 Column("Value", "Count", "short"),
             ),
             links=(
-                *t.traces(c.TASK_NAME, t.at_column("Task"), only_errors=True),
+                *t.traces({c.TASK_NAME: t.at_column("Task"), c.TASK_STATE: t.at_column("State")}),
                 t.errors(t.at_column("Task")),
             ),
             width=10,
@@ -273,5 +273,5 @@ OVERVIEW = g.Dashboard(
     "Five questions, one row each: are the workers healthy, how long do tasks take, which fail,"
     " where is the bottleneck, do queues grow?",
     (healthy, times, failing, bottlenecks, growth),
-    (*t.SOURCES, t.JOBS),
+    (*t.sources(), t.JOBS),
 )

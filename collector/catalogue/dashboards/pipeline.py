@@ -17,11 +17,11 @@ NOT_QUEUED = "otelcol_exporter_enqueue_failed"
 QUEUE_SIZE, QUEUE_CAPACITY = "otelcol_exporter_queue_size", "otelcol_exporter_queue_capacity"
 SAMPLING = "otelcol_processor_tail_sampling"
 SAMPLED = f"{SAMPLING}_global_count_traces_sampled_total"
-KEPT = f'{SAMPLED}{{decision="sampled"}}'
-TOO_EARLY = f"{SAMPLING}_sampling_trace_dropped_too_early_total"
+BY_POLICY = f"{SAMPLING}_count_traces_sampled_total"
 IN_MEMORY = f"{SAMPLING}_sampling_traces_on_memory"
 MEMORY, CPU = "otelcol_process_memory_rss_bytes", "otelcol_process_cpu_seconds_total"
 DROPPED = {c.ERROR_TYPE: '!=""'}
+ITSELF = 'job=~"otelcol.*"'  # Jaeger is built from the same parts, and has the same names
 SIGNALS = ("spans", "metric_points", "log_records")
 
 NONE_AT_ALL: g.Steps = ((None, g.GREEN), (0.001, g.RED))
@@ -32,7 +32,7 @@ UP: g.Steps = ((None, g.RED), (1, g.GREEN))
 def _rates(name: str, by: str) -> tuple[Query, ...]:
     return tuple(
         Query(
-            f"sum by ({by}) (rate({name}_{signal}_total[$__rate_interval]))",
+            f"sum by ({by}) (rate({name}_{signal}_total{{{ITSELF}}}[$__rate_interval]))",
             f"{signal.replace('_', ' ')} {t.show(by)}",
         )
         for signal in SIGNALS
@@ -42,7 +42,7 @@ def _rates(name: str, by: str) -> tuple[Query, ...]:
 def _lost(signal: str) -> str:
     """Return items lost since the Collector started: a series begins with its first loss."""
     names = "|".join(f"{name}_{signal}_total" for name in (REFUSED, NOT_SENT, NOT_QUEUED))
-    return f'sum(increase({{__name__=~"{names}"}}[$__range])) or vector(0)'
+    return f'sum(increase({{__name__=~"{names}", {ITSELF}}}[$__range])) or vector(0)'
 
 
 now = Row(
@@ -53,7 +53,7 @@ now = Row(
             title="Collector up",
             says="Whether Prometheus reaches the Collector. 0: metrics have a hole from then on;"
             " counters lose nothing, since processes repeat their sums.",
-            queries=(Query('min(up{job="otelcol-celery"})'),),
+            queries=(Query(f"min(up{{{ITSELF}}})"),),
             words={"0": "down", "1": "up"},
             steps=UP,
             width=4,
@@ -150,7 +150,7 @@ collector = Row(
             " outlives a restart; at 100 % new data is lost.",
             queries=(
                 Query(
-                    f"max by (exporter, data_type) ({QUEUE_SIZE} / {QUEUE_CAPACITY})",
+                    f"max by (exporter, data_type) ({QUEUE_SIZE}{{{ITSELF}}} / {QUEUE_CAPACITY})",
                     f"{t.show('exporter')} {t.show('data_type')}",
                 ),
             ),
@@ -163,7 +163,7 @@ collector = Row(
             title="Memory of the Collector",
             says="Resident. The memory limiter refuses data near its limit, before the kernel"
             " kills.",
-            queries=(Query(f"max by (instance) ({MEMORY})", t.show("instance")),),
+            queries=(Query(f"max by (instance) ({MEMORY}{{{ITSELF}}})", t.show("instance")),),
             unit="bytes",
             low=0,
         ),
@@ -172,7 +172,10 @@ collector = Row(
             title="CPU of the Collector",
             says="Cores that it keeps busy.",
             queries=(
-                Query(f"max by (instance) (rate({CPU}[$__rate_interval]))", t.show("instance")),
+                Query(
+                    f"max by (instance) (rate({CPU}{{{ITSELF}}}[$__rate_interval]))",
+                    t.show("instance"),
+                ),
             ),
             low=0,
         ),
@@ -199,28 +202,24 @@ sampling = Row(
         Panel(
             kind="timeseries",
             title="Traces that wait for a verdict",
-            says="Held in memory. Near `num_traces` the oldest are dropped without a verdict, those"
-            " with errors too.",
+            says="Held in memory. Near `num_traces` the oldest are forgotten without a verdict,"
+            " those with errors too: raise it, or lower `decision_wait`.",
             queries=(Query(f"sum by (instance) ({IN_MEMORY})", t.show("instance")),),
             unit="short",
             low=0,
         ),
         Panel(
             kind="timeseries",
-            title="Traces forgotten too early",
-            says="Per second, over five minutes: gone without a verdict because too many waited."
-            " Above zero for long: raise `num_traces`, or lower `decision_wait`. The Collector's"
-            " counter has every trace that was gone at the end of its wait, those kept at their"
-            " first span too; they are taken off here.",
+            title="Why traces are kept",
+            says="Verdicts per second by policy; a trace may have several reasons. The share of"
+            " the rest is `baseline`.",
             queries=(
                 Query(
-                    f"clamp_min(sum by (instance) (rate({TOO_EARLY}[5m]))"
-                    f" - sum by (instance) (rate({KEPT}[5m])), 0)",
-                    t.show("instance"),
+                    f'sum by (policy) (rate({BY_POLICY}{{sampled="true"}}[$__rate_interval]))',
+                    t.show("policy"),
                 ),
             ),
             unit="ops",
-            low=0,
         ),
     ),
 )
@@ -306,5 +305,5 @@ PIPELINE = g.Dashboard(
     "Does telemetry itself arrive, whole and in time? From the SDKs over the Collector to"
     " Prometheus and the traces' backend.",
     (now, collector, sampling, processes),
-    t.SOURCES,
+    t.sources(),
 )

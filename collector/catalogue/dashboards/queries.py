@@ -40,7 +40,7 @@ def fill(expr: str, values: Mapping[str, str]) -> str:
 
 
 def queries(
-    dashboard: Json, window: str = "1m", shown: str = "5m", values: Mapping[str, str] = EVERYTHING
+    dashboard: Json, window: str = "2m", shown: str = "5m", values: Mapping[str, str] = EVERYTHING
 ) -> Iterator[Asked]:
     """Yield every query to Prometheus of every panel.
 

@@ -47,7 +47,7 @@ now = Row(
                 Column("Value #D", "Workers", "short", SOMEBODY),
                 Column("Value #E", "Time to drain", "s"),
             ),
-            links=t.traces(c.QUEUE, t.at_column("Queue")),
+            links=t.traces({c.QUEUE: t.at_column("Queue")}),
             width=16,
             height=7,
         ),
@@ -217,5 +217,5 @@ QUEUES = g.Dashboard(
     "Does work arrive faster than it is done, and what waits? Queues of all services that share"
     " this Prometheus.",
     (now, waiting, flow, reading),
-    (*t.SOURCES, t.QUEUES),
+    (*t.sources(), t.QUEUES),
 )

@@ -53,7 +53,7 @@ table = Row(
                 Column("Value #F", "p95", "s"),
             ),
             links=(
-                *t.traces(c.TASK_NAME, t.at_column("Task")),
+                *t.traces({c.TASK_NAME: t.at_column("Task")}),
                 t.errors(t.at_column("Task")),
             ),
             width=16,
@@ -90,7 +90,7 @@ throughput = Row(
             queries=(Query(t.rate(c.OUTCOMES, q.STATE, t.OF_TASK), t.show(q.STATE)),),
             unit="ops",
             stacked=True,
-            links=t.traces(c.TASK_STATE, t.at_label(q.STATE)),
+            links=t.traces({c.TASK_STATE: t.at_label(q.STATE)}),
         ),
         Panel(
             kind="timeseries",
@@ -117,7 +117,7 @@ durations = Row(
                 for part in (0.5, 0.95, 0.99)
             ),
             unit="s",
-            links=t.traces("service.name", t.at_label("job")),
+            links=t.traces({"service.name": t.at_label("job")}),
         ),
         Panel(
             kind="timeseries",
@@ -158,7 +158,7 @@ durations = Row(
                 Column("Value #A", "Mean", "s"),
                 Column("Value #B", "Ended", "short"),
             ),
-            links=t.traces(c.TASK_NAME, t.at_column("Task")),
+            links=t.traces({c.TASK_NAME: t.at_column("Task")}),
         ),
         Panel(
             kind="timeseries",
@@ -211,7 +211,10 @@ quality = Row(
                 ),
             ),
             unit="ops",
-            links=t.FAILED_TRACES,
+            links=(
+                *t.traces({c.TASK_NAME: t.at_label(q.TASK), c.ERROR_TYPE: t.at_label(q.ERROR)}),
+                t.errors(t.at_label(q.TASK)),
+            ),
         ),
         Panel(
             kind="timeseries",
@@ -235,7 +238,10 @@ quality = Row(
             ),
             unit="short",
             steps=((None, g.YELLOW), (1, g.RED)),
-            links=t.FAILED_TRACES,
+            links=(
+                *t.traces({c.TASK_NAME: t.at_label(q.TASK), c.TASK_STATE: t.at_label(q.STATE)}),
+                t.errors(t.at_label(q.TASK)),
+            ),
         ),
         Panel(
             kind="timeseries",
@@ -254,9 +260,10 @@ quality = Row(
         Panel(
             kind="table",
             title="Traces of failed tasks",
-            says="The latest traces with an error in the service chosen at the top; a click on an"
-            " id opens one. Asked of Jaeger, so it needs that data source.",
-            search=g.Search("error=true"),
+            says="The latest traces with a failure, a time-out or a lost process in the service"
+            " chosen at the top; a click on an id opens one. Asked of Jaeger, so it needs that"
+            " data source.",
+            searches=tuple(f"{c.TASK_STATE}={state}" for state in (c.FAILURE, c.TIMEOUT, c.LOST)),
         ),
     ),
 )
@@ -267,5 +274,5 @@ TASKS = g.Dashboard(
     "How often, how long and how well each task runs. Choose tasks at the top; without a choice"
     " all are shown.",
     (table, throughput, durations, quality),
-    (*t.SOURCES, t.JOBS, t.TASKS),
+    (*t.sources(), t.JOBS, t.TASKS),
 )

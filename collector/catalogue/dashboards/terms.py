@@ -131,19 +131,24 @@ _POOL = series(c.POOL_LIMIT)
 _QUEUES = f'{{__name__=~"{series(c.QUEUE_DEPTH)}|{series(c.SENT_MESSAGES)}"}}'
 _OUTCOMES = select(c.OUTCOMES, OF_JOB)
 
-SOURCES: tuple[Json, ...] = (
-    _variable("datasource", "datasource", "Metrics", "prometheus", refresh=1),
-    _variable("datasource", "jaeger", "Jaeger", "jaeger", refresh=1),
-    _variable("datasource", "tempo", "Tempo", "tempo", refresh=1, hide=2),
-    _values("service", "Traces of", _POOL, "job"),
-    _variable(
-        "textbox",
-        "errors",
-        "Errors",
-        "http://127.0.0.1:8000/issues/1/?q=",
-        description="Address of a search in Sentry or Bugsink, up to the text that is sought.",
-    ),
-)
+
+def sources(searched: Metric = c.POOL_LIMIT) -> tuple[Json, ...]:
+    """Return the choices of data sources; links to Jaeger search in services with this metric."""
+    return (
+        _variable("datasource", "datasource", "Metrics", "prometheus", refresh=1),
+        _variable("datasource", "jaeger", "Jaeger", "jaeger", refresh=1),
+        _variable("datasource", "tempo", "Tempo", "tempo", refresh=1, hide=2),
+        _values("service", "Traces of", series(searched), "job"),
+        _variable(
+            "textbox",
+            "errors",
+            "Errors",
+            "http://127.0.0.1:8000/issues/1/?q=",
+            description="Address of a search in Sentry or Bugsink, up to the text that is sought.",
+        ),
+    )
+
+
 JOBS = _values("job", "Workers' service", _POOL, "job", **_ALL)
 TASKS = _values("task", "Task", _OUTCOMES, TASK, **_ALL)
 QUEUES = _values("queue", "Queue", _QUEUES, QUEUE, **_ALL)
@@ -168,16 +173,19 @@ def _explore(source: str, query: Json) -> str:
     return f"/explore?schemaVersion=1&panes={coded}"
 
 
-def traces(key: str, value: str, *, only_errors: bool = False) -> tuple[Link, ...]:
-    """Return links to the traces whose spans carry an attribute of this value."""
-    failed = " error=true" if only_errors else ""
-    status = " && status = error" if only_errors else ""
-    found = "failed traces" if only_errors else "traces"
-    jaeger = {"queryType": "search", "service": "${service}", "tags": f"{key}={value}{failed}"}
-    tempo = {"queryType": "traceql", "query": f'{{ span.{key} = "{value}"{status} }}'}
+def traces(tests: Mapping[str, str]) -> tuple[Link, ...]:
+    """Return links to the traces that have a span with these attributes.
+
+    Failed ones are found by their state: `error=true` finds nothing in the store in memory of
+    Jaeger 1.76, which takes the word for a falsehood.
+    """
+    tags = " ".join(f"{key}={value}" for key, value in tests.items())
+    spans = " && ".join(f'span.{key} = "{value}"' for key, value in tests.items())
+    jaeger = {"queryType": "search", "service": "${service}", "tags": tags}
+    tempo = {"queryType": "traceql", "query": f"{{ {spans} }}"}
     return (
-        Link(f"Its {found} in Jaeger", _explore("${jaeger}", jaeger)),
-        Link(f"Its {found} in Tempo", _explore("${tempo}", tempo)),
+        Link("Its traces in Jaeger", _explore("${jaeger}", jaeger)),
+        Link("Its traces in Tempo", _explore("${tempo}", tempo)),
     )
 
 
@@ -193,7 +201,8 @@ def at_column(title: str) -> str:
     return f"${{__data.fields.{title}}}"
 
 
-TASK_TRACES = traces(c.TASK_NAME, at_label(TASK))
-FAILED_TRACES = (*traces(c.TASK_NAME, at_label(TASK), only_errors=True), errors(at_label(TASK)))
-QUEUE_TRACES = traces(c.QUEUE, at_label(QUEUE))
-WORKER_TRACES = traces(c.WORKER_NAME, at_label("instance"))
+TASK_TRACES = traces({c.TASK_NAME: at_label(TASK)})
+FAILED_TRACES = (*TASK_TRACES, errors(at_label(TASK)))
+QUEUE_TRACES = traces({c.QUEUE: at_label(QUEUE)})
+WORKER_TRACES = traces({c.WORKER_NAME: at_label("instance")})
+ENTRY_TRACES = traces({c.BEAT_ENTRY: at_label(ENTRY)})

@@ -62,7 +62,7 @@ now = Row(
                 Column("Value #E", "CPU", "none"),
                 Column("Value #F", "Memory", "bytes"),
             ),
-            links=t.traces(c.WORKER_NAME, t.at_column("Worker")),
+            links=t.traces({c.WORKER_NAME: t.at_column("Worker")}),
             width=16,
             height=8,
         ),
@@ -230,5 +230,5 @@ WORKERS = g.Dashboard(
     "Celery / Workers",
     "Which worker is gone, busy, or short of memory. Choose services and workers at the top.",
     (now, load, resources),
-    (*t.SOURCES, t.JOBS, t.WORKERS),
+    (*t.sources(), t.JOBS, t.WORKERS),
 )

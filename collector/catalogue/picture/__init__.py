@@ -68,7 +68,7 @@ def picture(dashboard: Json, prometheus: Prometheus, end: float, seconds: float)
             else:
                 _panel(figure, panel, box, answers.get(panel["title"], []))
         out = io.StringIO()
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(out, format="svg", dpi=150, metadata={"Date": None, "Creator": None})
     return out.getvalue()
 
 

@@ -66,10 +66,9 @@ def _timeseries(axes: Axes, panel: Json, answers: Sequence[Answer]) -> None:
         axes.stackplot(moments, rows, colors=[tone for _, tone in tones], alpha=0.65)
     else:
         for (_, one), tone in tones:
-            whole = [(at, number) for at, number in one.points if math.isfinite(number)]
-            values = [number for _, number in whole]
-            mark = "o" if len(whole) < 3 else ""
-            axes.plot([a for a, _ in whole], values, color=tone, lw=1.3, marker=mark, ms=3)
+            points = _with_gaps(one.points)
+            mark = "o" if len(points) < 3 else ""
+            axes.plot(*zip(*points, strict=True), color=tone, lw=1.3, marker=mark, ms=3)
     _axis(axes, unit, shown.get("min"), shown.get("max"))
     _limits(axes, shown["thresholds"])
     _names(axes, [(name, one.last, tone) for (name, one), tone in _largest(tones)], unit)
@@ -77,6 +76,17 @@ def _timeseries(axes: Axes, panel: Json, answers: Sequence[Answer]) -> None:
         axes.annotate(f"and {len(tones) - IN_LEGEND} more", (1, 1), (0, 9), ha="right",
                       xycoords="axes fraction", textcoords="offset points", fontsize=6.5,
                       color="#868e96")  # fmt: skip
+
+
+def _with_gaps(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Break the line where a value was missing, as Grafana does."""
+    step = min((b - a for (a, _), (b, _) in itertools.pairwise(points)), default=0.0)
+    broken = list(points[:1])
+    for (before, _), point in itertools.pairwise(points):
+        if point[0] - before > 1.5 * step:
+            broken.append((before + step, math.nan))
+        broken.append(point)
+    return [(at, value if math.isfinite(value) else math.nan) for at, value in broken]
 
 
 Tones = Sequence[tuple[tuple[str, Series], str]]
@@ -112,7 +122,7 @@ def _axis(axes: Axes, unit: str, low: float | None, high: float | None) -> None:
         axes.set_ylim(top=high * 1.02)
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda number, _: words.value(number, unit)))
-    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_locator(MaxNLocator(4, prune="lower"))
     axes.xaxis.set_major_formatter(FuncFormatter(_clock))
     axes.tick_params(labelsize=7, colors=GREY, length=0)
     axes.grid(color=PALE, lw=0.6)
@@ -194,11 +204,13 @@ def _heatmap(axes: Axes, panel: Json, answers: Sequence[Answer]) -> None:
     used = np.flatnonzero(cells.sum(axis=1))
     top = int(used.max()) + 1 if len(used) else 1
     masked = np.ma.masked_equal(cells[:top], 0)
-    axes.pcolormesh(_edges(moments), np.arange(top + 1), masked, cmap="Blues", vmin=0)
+    axes.pcolormesh(
+        _edges(moments), np.arange(top + 1), masked, cmap="Blues", vmin=0, rasterized=True
+    )
     bounds = ["∞" if one.labels["le"] == "+Inf" else words.value(float(one.labels["le"]), "s")
               for one in rows[:top]]  # fmt: skip
     axes.set_yticks(np.arange(1, top + 1), bounds)
-    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_locator(MaxNLocator(4, prune="lower"))
     axes.xaxis.set_major_formatter(FuncFormatter(_clock))
     axes.tick_params(labelsize=7, colors=GREY, length=0)
 
