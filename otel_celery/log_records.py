@@ -22,7 +22,7 @@ from otel_celery.redaction import MESSAGE_LIMIT, STACKTRACE_LIMIT, cut, redacted
 from otel_celery.values import ODD, count, encode_attributes, field, text_field
 
 BODY_LIMIT = 32 * 1024  # characters
-_MOST_ATTRIBUTES = 128  # as the SDK
+_MOST_GIVEN = 123  # attributes, next to the five that each record has: 128 as the SDK
 _SEVERITY_TEXTS = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 
 # What `logging` puts on each record, what formatters and instrumentations leave there, and ours:
@@ -31,6 +31,7 @@ _NOT_EXTRA = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {
     "asctime", "message", "taskName", "task_id", "task_name",
     "otelSpanID", "otelTraceID", "otelTraceSampled", "otelServiceName",
     c.LOG_TRACE_ID, c.LOG_SPAN_ID, c.LOG_TASK_ID,
+    c.TASK_NAME, c.CODE_FILE, c.CODE_FUNCTION, c.CODE_LINE,
 }  # fmt: skip
 
 _fixed64 = Struct("<Q").pack
@@ -62,7 +63,7 @@ def severity(level: int) -> int:
 
 def encode_record(record: logging.LogRecord, where: Running, observed_ns: int) -> bytes:
     """Return a record with its scope, the logger, as a field of ResourceLogs."""
-    attributes, dropped = encode_attributes(_attributes(record, where), b"\x32", _MOST_ATTRIBUTES)
+    given, dropped = encode_attributes(_given(record), b"\x32", _MOST_GIVEN)
     level = _SEVERITY_TEXTS.get(record.levelname, record.levelname)
     body = cut(redacted(_body(record)), BODY_LIMIT)
     message = b"".join(
@@ -71,7 +72,9 @@ def encode_record(record: logging.LogRecord, where: Running, observed_ns: int) -
             count(b"\x10", severity(record.levelno)),
             text_field(b"\x1a", str(level)),
             field(b"\x2a", text_field(b"\x0a", body) or b"\x0a\x00"),
-            attributes,
+            given,
+            _place(record.pathname, record.funcName, record.lineno),
+            _task(where.task_id, where.task_name),
             count(b"\x38", dropped),
             b"\x45" + _fixed32(where.flags) if where.flags else b"",
             b"\x4a\x10" + where.trace_id.to_bytes(16, "big") if where.trace_id else b"",
@@ -87,6 +90,18 @@ def _scope(logger: str) -> bytes:
     return field(b"\x0a", text_field(b"\x0a", logger))
 
 
+@functools.lru_cache(1024)
+def _place(path: str, function: str | None, line: int) -> bytes:
+    """Return where a record was logged: a program has few such places, and comes by often."""
+    place = {c.CODE_FILE: path, c.CODE_FUNCTION: function, c.CODE_LINE: line}
+    return encode_attributes(place, b"\x32")[0]
+
+
+@functools.lru_cache(64)
+def _task(task_id: str, name: str) -> bytes:
+    return encode_attributes({c.LOG_TASK_ID: task_id, c.TASK_NAME: name}, b"\x32")[0]
+
+
 def _body(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
@@ -94,23 +109,18 @@ def _body(record: logging.LogRecord) -> str:
         return str(record.msg)
 
 
-def _attributes(record: logging.LogRecord, where: Running) -> Mapping[str, object]:
+def _given(record: logging.LogRecord) -> Mapping[str, object]:
     found: dict[str, object] = {
         key: cut(redacted(value), MESSAGE_LIMIT) if isinstance(value, str) else value
         for key, value in record.__dict__.items()
         if key not in _NOT_EXTRA
     }
-    found[c.CODE_FILE] = record.pathname
-    found[c.CODE_FUNCTION] = record.funcName
-    found[c.CODE_LINE] = record.lineno
     if record.stack_info:
         found[c.CODE_STACK] = cut(redacted(record.stack_info), STACKTRACE_LIMIT, keep_end=True)
     if isinstance(record.exc_info, tuple):
         raised = record.exc_info[1]
         if raised is not None:
             found.update(_exception(raised))
-    found[c.LOG_TASK_ID] = where.task_id
-    found[c.TASK_NAME] = where.task_name
     return found
 
 

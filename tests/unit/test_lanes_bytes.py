@@ -255,3 +255,14 @@ def test_parts_count_as_many_as_they_are(lane: BytesLane, post: FakePost):
     lane.put(span("own"))
     assert lane.export(math.inf) is None
     assert lane.counts() == Counts(4, {}, 0, 50_000)
+
+
+def test_a_lane_of_log_records_says_so(clock: Clock, post: FakePost, caplog):
+    lane = BytesLane(post, ENVELOPE, where="http://c", what="log records", clock=clock)
+    lane.put_part(b"", 2)
+    post.answers.append(Answer(Verdict.REFUSED, "HTTP 404"))
+    assert lane.export(math.inf) is None
+    assert caplog.messages == [
+        "Log records do not get through to http://c: HTTP 404; the batch is dropped."
+        " 0 log records wait, 2 were dropped so far."
+    ]

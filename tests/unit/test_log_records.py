@@ -199,6 +199,21 @@ def test_odd_messages_have_a_body(message: Any, args: tuple[Any, ...], body: str
     assert told(record(message, *args))["body"] == body
 
 
+def test_what_is_ours_cannot_be_given():
+    """Neither the task nor the place; each attribute is there once."""
+    made = record(created=1.5)
+    made.__dict__.update(dict.fromkeys((*TASK, "code.file.path", "code.line.number"), "forged"))
+    assert request(made) == request(record(created=1.5))
+
+
+def test_no_more_attributes_than_the_sdk_has():
+    """Of what is given the last ones stay; what was dropped is counted."""
+    made = record(**{f"key_{number}": number for number in range(200)})
+    ((one,),) = (x.log_records for x in request(made).resource_logs[0].scope_logs)
+    assert (len(one.attributes), one.dropped_attributes_count) == (128, 77)
+    assert {"key_199", "code.file.path", *TASK} <= {pair.key for pair in one.attributes}
+
+
 def test_without_a_span_there_are_no_ids():
     (one,) = (
         request(record(), Running(0, 0, 0, "id-1", "shop.pay"))
