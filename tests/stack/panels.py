@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from collector.catalogue.asking import Prometheus
-from collector.catalogue.dashboards.queries import Asked, queries
+from collector.catalogue.dashboards.queries import Asked, panels, queries
 
 BOARDS = Path(__file__).resolve().parents[2] / "collector" / "grafana" / "dashboards"
 
@@ -48,6 +48,25 @@ def assert_every_panel_has_series(prometheus_url: str, shown: str = "10m") -> No
         if not _may_be_empty(asked) and not _answers(prometheus, asked, now)
     }
     assert not empty, "\n".join(sorted(empty))
+
+
+def assert_rows_of_tables_join(prometheus_url: str, shown: str = "10m") -> None:
+    """See that the answers in a table have the same labels, or Grafana makes them rows apart."""
+    prometheus, now = Prometheus(prometheus_url), time.time()
+    for board in map(json.loads, (path.read_text() for path in BOARDS.glob("*.json"))):
+        columns = {
+            panel["title"]: {
+                field
+                for field in panel["transformations"][1]["options"]["renameByName"]
+                if not field.startswith("Value")
+            }
+            for panel in panels(board)
+            if panel["type"] == "table" and len(panel["transformations"]) > 1
+        }
+        for asked in queries(board, shown=shown):
+            if asked.panel in columns:
+                for one in prometheus.now(asked.expr, now):
+                    assert one.labels.keys() == columns[asked.panel], asked
 
 
 def _may_be_empty(asked: Asked) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from collector.catalogue.asking import Prometheus
 from collector.catalogue.dashboards.queries import EVERYTHING, fill, panels
 from tests.stack.day import Day, ask
-from tests.stack.panels import BOARDS, assert_every_panel_has_series
+from tests.stack.panels import BOARDS, assert_every_panel_has_series, assert_rows_of_tables_join
 from tests.waiting import eventually
 
 SHOWN = [json.loads(path.read_text()) for path in sorted(BOARDS.glob("*.json"))]
@@ -29,6 +29,10 @@ CLICKED = {
 
 def test_every_query_of_every_panel_has_series(day: Day):
     eventually(lambda: assert_every_panel_has_series(day.prometheus), 60, 2)
+
+
+def test_rows_of_tables_are_joined_by_their_labels(day: Day):
+    assert_rows_of_tables_join(day.prometheus)
 
 
 def test_lines_with_exemplars_have_some(day: Day):

@@ -38,7 +38,11 @@ workers = Row(
                 Query(t.each(q.WORKER, q.select(c.CONSUMED_MESSAGES, t.OF_WORKER))),
                 Query(t.each(q.WORKER, q.select(c.OUTCOMES, t.OF_WORKER))),
                 Query(t.each(q.WORKER, q.select(c.TASK_COUNT, t.OF_WORKER))),
-                Query(t.recorded("celery:ledger_worker:difference", t.OF_WORKER)),
+                Query(
+                    t.each(
+                        q.WORKER, t.recorded("celery:ledger_worker:difference", t.OF_WORKER), "max"
+                    )
+                ),
             ),
             columns=(
                 Column("instance", "Worker"),
@@ -69,14 +73,16 @@ queues = Row(
         Panel(
             kind="table",
             title="Books of the queues",
-            says="Sent without error, first deliveries, and what waits, over all processes seen in"
-            " the time shown. The difference is right while every process that sent or received"
-            " is still there: a counter goes when its process ends.",
+            says="Sent without error, first deliveries, and what waits, of the processes that are"
+            " there now: a counter goes when its process ends. The difference is that of the last"
+            " hour, ended processes included.",
             queries=(
                 Query(t.each(q.QUEUE, q.select(c.SENT_MESSAGES, SENT))),
                 Query(t.each(q.QUEUE, q.select(c.CONSUMED_MESSAGES, FIRST))),
-                Query(t.recorded("celery:queue_depth", READY)),
-                Query(t.recorded("celery:ledger_queue:difference", t.OF_QUEUE)),
+                Query(t.each(q.QUEUE, t.recorded("celery:queue_depth", READY), "max")),
+                Query(
+                    t.each(q.QUEUE, t.recorded("celery:ledger_queue:difference", t.OF_QUEUE), "max")
+                ),
             ),
             columns=(
                 Column(q.QUEUE, "Queue"),

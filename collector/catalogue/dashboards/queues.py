@@ -33,11 +33,15 @@ now = Row(
             " that its messages wait for ever. Redis does not know the unacknowledged ones of a"
             " single queue.",
             queries=(
-                Query(t.recorded("celery:queue_depth", READY)),
-                Query(t.recorded("celery:queue_depth", UNACKED)),
-                Query(t.recorded("celery:queue_oldest_age:seconds", t.OF_QUEUE)),
+                Query(t.each(q.QUEUE, t.recorded("celery:queue_depth", READY), "max")),
+                Query(t.each(q.QUEUE, t.recorded("celery:queue_depth", UNACKED), "max")),
+                Query(
+                    t.each(
+                        q.QUEUE, t.recorded("celery:queue_oldest_age:seconds", t.OF_QUEUE), "max"
+                    )
+                ),
                 Query(t.each(q.QUEUE, q.select(c.QUEUE_CONSUMING, t.OF_QUEUE))),
-                Query(t.recorded("celery:queue_drain:seconds", t.OF_QUEUE)),
+                Query(t.each(q.QUEUE, t.recorded("celery:queue_drain:seconds", t.OF_QUEUE), "max")),
             ),
             columns=(
                 Column(q.QUEUE, "Queue"),

@@ -15,6 +15,7 @@ RETRIED = {**t.OF_TASK, c.TASK_STATE: t.is_(c.RETRY)}
 KILLED = {**t.OF_TASK, c.TASK_STATE: f'=~"{c.TIMEOUT}|{c.LOST}|{c.REQUEUED}"'}
 EXPECTED = {**t.OF_TASK, c.TASK_EXPECTED: t.is_("true")}
 COUNTED: g.Steps = ((None, g.GREEN), (1, g.RED))
+SLOWEST = f"topk(10, {t.mean(c.PROCESS_DURATION, q.TASK, t.OF_TASK)})"
 BY_TASK = t.show(q.TASK)
 
 
@@ -150,8 +151,8 @@ durations = Row(
             title="Ten slowest tasks",
             says="Tasks with the longest mean in the time shown.",
             queries=(
-                Query(f"topk(10, {t.mean(c.PROCESS_DURATION, q.TASK, t.OF_TASK)})"),
-                Query(t.count(c.OUTCOMES, q.TASK, t.OF_TASK)),
+                Query(SLOWEST),
+                Query(f"{t.count(c.OUTCOMES, q.TASK, t.OF_TASK)} and {SLOWEST}"),
             ),
             columns=(
                 Column(q.TASK, "Task"),

@@ -49,7 +49,7 @@ now = Row(
                 Query(t.each(q.WORKER, q.select(c.TASK_COUNT, ACTIVE))),
                 Query(t.count(c.OUTCOMES, q.WORKER, SUCCEEDED)),
                 Query(t.count(c.OUTCOMES, q.WORKER, FAILED)),
-                Query(t.recorded("celery:worker_cpu:cores", t.OF_WORKER)),
+                Query(t.each(q.WORKER, t.recorded("celery:worker_cpu:cores", t.OF_WORKER), "max")),
                 Query(t.each(q.WORKER, q.select(c.WORKER_MEMORY, t.OF_WORKER))),
             ),
             columns=(
