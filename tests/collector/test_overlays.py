@@ -86,6 +86,7 @@ def test_only_these_overlays_replace_a_list_of_the_base():
             "/service/pipelines/traces/sampling/processors",
             "/service/pipelines/traces/store/exporters",
         ],
+        "keep-all": ["/service/pipelines/traces/sampling/processors"],
         "laptop": ["/service/pipelines/traces/store/exporters"],
         "tls": ["/service/extensions"],
     }
@@ -262,6 +263,18 @@ def test_rabbitmq_itself_tells_of_its_queues(
             assert [value for name, value in ready.items() if 'queue="emails"' in name] == [3]
 
         eventually(told, 60)
+
+
+def test_without_sampling_batches_pass_as_they_came(
+    otelcol: Path, tmp_path: Path, environ: Mapping[str, str], backend: Receiver
+):
+    environ = {**environ, "TAIL_BASELINE_PERCENT": "0"}
+    collector = Collector(otelcol, tmp_path, ["keep-all"], environ)
+    spans = [process() for _ in range(50)]
+    with collector.running():
+        collector.send(*spans)
+        eventually(lambda: len(backend.spans) == len(spans), 30)
+    assert [span.span_id for span in backend.spans] == [span.span_id for span in spans]
 
 
 def test_debug_prints_what_goes_through(otelcol: Path, tmp_path: Path, environ: Mapping[str, str]):
