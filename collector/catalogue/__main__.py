@@ -8,6 +8,7 @@ from pathlib import Path
 
 from collector.catalogue import prometheus
 from collector.catalogue.dashboards import DASHBOARDS, dashboard_file
+from collector.catalogue.migration.page import migration_page
 from collector.catalogue.page import alerts_page
 
 HERE = Path(__file__).resolve().parents[1]
@@ -15,6 +16,7 @@ HERE = Path(__file__).resolve().parents[1]
 FILES: dict[str, Callable[[], str]] = {
     **prometheus.FILES,
     "../docs/alerts.md": alerts_page,
+    "../docs/migration.md": migration_page,
     **{f"grafana/dashboards/{d.name}.json": partial(dashboard_file, d) for d in DASHBOARDS},
 }
 """Path below `collector/` -> what it holds. One line for each kind of file that is generated."""

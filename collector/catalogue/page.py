@@ -63,7 +63,7 @@ def _cell(content: object) -> str:
     return str(content).replace("|", "\\|")
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
     return "".join(f"| {' | '.join(_cell(text) for text in line)} |\n" for line in lines)
 
@@ -87,17 +87,17 @@ def _alerts() -> str:
                 alert.description,
             )
         heads = ("alert", "severity", "for", "team", "what it means")
-        parts.append(f"### {_TITLES[name]}\n\n{_table(heads, rows.values())}")
+        parts.append(f"### {_TITLES[name]}\n\n{table(heads, rows.values())}")
     return "\n".join(parts)
 
 
 def _thresholds() -> str:
-    depths = _table(
+    depths = table(
         ("queue", "ready messages for 10 minutes, above", "severity"),
         ((f"`{row.queue}`" if row.queue else "all others", row.above, row.severity)
          for row in limit.DEPTHS),
     )  # fmt: skip
-    promises = _table(
+    promises = table(
         ("objective", "share", "of what", "is good when"),
         (
             (
@@ -115,7 +115,5 @@ def _thresholds() -> str:
 
 def alerts_page() -> str:
     """Return docs/alerts.md."""
-    recorded = _table(
-        ("name", "what it is"), ((f"`{rule.name}`", rule.says) for rule in RECORDINGS)
-    )
+    recorded = table(("name", "what it is"), ((f"`{rule.name}`", rule.says) for rule in RECORDINGS))
     return f"{_HEAD}{_alerts()}\n{_CHANGE}{_thresholds()}\n## Recording rules\n\n{recorded}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from collector.catalogue import objectives, recording
+from collector.catalogue import migration, objectives, recording
 from collector.catalogue.alerts import (
     beat,
     deliveries,
@@ -17,7 +17,7 @@ from collector.catalogue.alerts import (
     telemetry,
     workers,
 )
-from collector.catalogue.rules import INTERVAL, Alert, case_file, rule_file
+from collector.catalogue.rules import INTERVAL, Alert, Recording, case_file, rule_file
 
 ALERTS: dict[str, tuple[Alert, ...]] = {
     "tasks": tasks.ALERTS,
@@ -55,9 +55,34 @@ def _rules(name: str, alerts: Sequence[Alert]) -> str:
     return rule_file({f"celery-{name}-alerts": alerts})
 
 
+def _migration(name: str) -> tuple[str, tuple[Recording, ...]]:
+    """Return the group and the rules that write another program's names."""
+    rules = (old.rule() for old in migration.SOURCES[name] if old.expr)
+    return f"migration-{name}", tuple(rules)
+
+
+def _migration_rules(name: str) -> str:
+    group, rules = _migration(name)
+    return rule_file({group: rules})
+
+
+def _migration_tests(name: str) -> str:
+    group, rules = _migration(name)
+    files = (_RECORDED, f"../rules/optional/{group}.yml")
+    return case_file(rules, files, (*GROUPS, group))
+
+
 FILES: dict[str, Callable[[], str]] = {
     "prometheus/rules/recording.yml": lambda: rule_file(GROUPS, _SELDOM),
     "prometheus/tests/recording.yml": lambda: case_file(RECORDINGS, (_RECORDED,), tuple(GROUPS)),
     **{f"prometheus/rules/alerts-{n}.yml": partial(_rules, n, a) for n, a in ALERTS.items()},
     **{f"prometheus/tests/{n}.yml": partial(_tests, n, a) for n, a in ALERTS.items()},
+    **{
+        f"prometheus/rules/optional/migration-{name}.yml": partial(_migration_rules, name)
+        for name in migration.SOURCES
+    },
+    **{
+        f"prometheus/tests/migration-{name}.yml": partial(_migration_tests, name)
+        for name in migration.SOURCES
+    },
 }
