@@ -27,6 +27,7 @@ from otel_celery.process import Here, Role
 from otel_celery.publish import Door
 from otel_celery.queues import QueueReader
 from otel_celery.sdk.inherited import renew_after_fork
+from otel_celery.sentry import Errors
 from otel_celery.settings import Settings
 from otel_celery.takeover import propagated_baggage, take_over_contrib
 from otel_celery.voice import Brokers
@@ -53,6 +54,8 @@ class Instrumentation:
         service = getattr(app, "main", None) or "celery"
         self.here = Here(settings, self.guard, propagated_baggage(), service, metric_exporters)
         self._brokers = Brokers()
+        self.errors = Errors(settings, self.guard, self._brokers)
+        self.here.on_publisher = self.errors.link
         self._limits = sdk.span_limits()
         self.deliveries = Deliveries(
             self.here, self._brokers, keep_results="result" in settings.capture
@@ -71,6 +74,7 @@ class Instrumentation:
         """Arm; nothing starts before this process does something for Celery."""
         take_over_contrib()
         door, eager = Door(self.here, self._brokers), EagerTasks(self.here, self._limits)
+        self.errors.link()
         self._hooks.open(self._seams, door, eager)
         seams.forget_senders()
         for name in _SIGNALS:
@@ -92,6 +96,7 @@ class Instrumentation:
         self._handlers.clear()
         self._logs.uninstall()
         self._tap.uninstall()
+        self.errors.close()
         self.here.close()
 
     def _name_after(self, app: Any) -> None:
@@ -109,7 +114,7 @@ class Instrumentation:
         self._name_after(sender.app)
         try:
             self._worker = WorkerMain(
-                self.here, sender, self.deliveries, self._brokers, self._readers
+                self.here, sender, self.deliveries, self._brokers, self.errors, self._readers
             )
         except OtelCeleryError as why:  # a fault at start is loud; Celery would only log it
             raise SystemExit(f"otel-celery: {why}") from why
@@ -127,7 +132,7 @@ class Instrumentation:
             return
         self._worker = None
         self._name_after(current_app)
-        self._pool_process = PoolProcess(self.here, self._limits)
+        self._pool_process = PoolProcess(self.here, self._limits, self.errors)
         self._watch_logs()
 
     def on_worker_process_shutdown(self, **_: Any) -> None:
@@ -221,4 +226,5 @@ def _forget_after_fork() -> None:
     if _current is not None:
         if _current.here.role is Role.WORKER:
             _current.guard("fork", renew_after_fork)()
+            _current.guard("fork", _current.errors.renew)()
         _current.here.forget()

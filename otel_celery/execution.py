@@ -35,6 +35,7 @@ class Execution:
         limits: of that span.
         before_first: called once, before the first task.
         after: called after each task.
+        within: wraps what runs a task, so that it finds the task's context.
     """
 
     def __init__(
@@ -44,15 +45,18 @@ class Execution:
         limits: Limits,
         before_first: Callable[[], object] | None = None,
         after: Callable[[], object] | None = None,
+        within: Callable[[Any, Callable[..., Any]], Callable[..., Any]] | None = None,
     ) -> None:
         self._voice, self._note, self._limits = voice, note, limits
-        self._before_first, self._after = before_first, after
+        self._before_first, self._after, self._within = before_first, after, within
         self._enter = voice.guard("execution", self._attach)
         self._leave = voice.guard("executed", self._detach)
 
     def around(self, task: Any, trace: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function that runs `task`, with its context around it."""
         enter, leave, name = self._enter, self._leave, task.name
+        if self._within is not None:
+            trace = self._within(task, trace)
 
         def traced(uuid: str, args: Any, kwargs: Any, request: Any = None) -> Any:
             entered = enter(uuid, request, name)

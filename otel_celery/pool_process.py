@@ -12,9 +12,10 @@ from otel_celery import sdk, seams
 from otel_celery.execution import Execution
 from otel_celery.otlp import Limits
 from otel_celery.process import Here
-from otel_celery.sdk.inherited import flush_briefly
+from otel_celery.sdk.inherited import PATIENCE, flush_briefly
 from otel_celery.sdk.traces import provide_tracer
 from otel_celery.sdk.user_metrics import provide_meter
+from otel_celery.sentry import Errors
 from otel_celery.worker import RELAY_VARIABLE
 
 _PATIENCE = 0.5  # seconds for main to take the last words
@@ -26,9 +27,10 @@ class PoolProcess:
     Args:
         here: this process.
         limits: of a task's span.
+        errors: tells Sentry of what tasks raise.
     """
 
-    def __init__(self, here: Here, limits: Limits) -> None:
+    def __init__(self, here: Here, limits: Limits, errors: Errors) -> None:
         if not here.relay_path:
             here.relay_worker, _, here.relay_path = os.environ.get(RELAY_VARIABLE, "").partition(
                 " "
@@ -40,7 +42,11 @@ class PoolProcess:
         )
         # Handlers of `worker_process_init` that come after us may set providers of their own.
         after = self._teller.pass_on if sdk.logs_wanted() else None
-        execution = Execution(here, self._teller.note, limits, self._provide, after)
+        self._errors = errors
+        errors.begin(nodename)
+        execution = Execution(
+            here, self._teller.note, limits, self._provide, after, within=errors.around
+        )
         seams.wrap_traces(current_app._get_current_object(), execution.around)
 
     def _provide(self) -> None:
@@ -50,5 +56,6 @@ class PoolProcess:
 
     def stop(self) -> None:
         """The process leaves by itself, soon and by `os._exit`."""
-        flush_briefly()
+        with self._errors.flushed(PATIENCE):
+            flush_briefly()
         self._teller.leave(_PATIENCE)

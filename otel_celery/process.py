@@ -143,6 +143,8 @@ class Here:
         self.relay_path = ""
         self.relay_worker = ""
         """The worker whose fork this is; both survive a fork."""
+        self.on_publisher: Callable[[], object] = _nothing
+        """Called before the first publish of a process that is nothing else."""
         self.exporter: Exporter | None = None
         self._be_nobody()
 
@@ -174,6 +176,7 @@ class Here:
     def _as_publisher(self) -> Callable[[Fact], None]:
         with self._lock:
             if self._tell is None:
+                self.on_publisher()
                 self.export_as(Role.PUBLISHER, str(uuid.uuid4()), {})
                 assert self.exporter is not None
                 self.exporter.start()
@@ -269,3 +272,7 @@ class Here:
 
 def _ignore(fact: Fact) -> None:
     """Take a fact that nobody is interested in."""
+
+
+def _nothing() -> None:
+    """Do nothing."""

@@ -72,6 +72,8 @@ class Speaker:
         self.lane, self.logs, self.ear = lane, logs, ear
         self.lock = threading.Lock()
         """Held while a slice is told, and by who reads a consistent state."""
+        self.witness: Callable[[Ended], object] = _nobody
+        """Told of each delivery that ended in an error, while the lock is held."""
         self.counts = Counts(instruments)
         self._guard, self._instruments = guard, instruments
         self._identity, self._capture = identity, capture
@@ -214,6 +216,8 @@ class Speaker:
                     wait[0] if wait is not None else None,
                 )
             )
+        if fact.error:
+            self.witness(fact)
 
     def _end_of(self, fact: Ended, note: Note | None) -> int:
         """Return when a delivery ended, by whoever was nearest to it; 0 if it never began.
@@ -256,3 +260,7 @@ class Speaker:
             self._timed_out.remove(fact.pid)
             reason = "time_limit"
         self.counts.add(c.PROCESS_EXITS, {c.EXIT_REASON: reason})
+
+
+def _nobody(ended: Ended) -> None:
+    """Take notice of nothing."""

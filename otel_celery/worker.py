@@ -23,6 +23,7 @@ from otel_celery.relay import Note
 from otel_celery.sdk.inherited import flush_briefly
 from otel_celery.sdk.traces import provide_tracer
 from otel_celery.sdk.user_metrics import provide_meter
+from otel_celery.sentry import Errors
 from otel_celery.spans import Identity
 from otel_celery.vitals import Vitals
 from otel_celery.voice import Brokers
@@ -45,6 +46,7 @@ class WorkerMain:
         controller: Celery's WorkController, of which nothing has started yet.
         deliveries: what this worker holds.
         brokers: what its queues are called.
+        errors: tells Sentry of what went wrong.
         readers: of queues, from the application.
     """
 
@@ -54,10 +56,12 @@ class WorkerMain:
         controller: Any,
         deliveries: Deliveries,
         brokers: Brokers,
+        errors: Errors,
         readers: Sequence[QueueReader] = (),
     ) -> None:
         self._here, self._app, self.guard = here, controller.app, here.guard
         self._deliveries, self._brokers, self._readers = deliveries, brokers, readers
+        self._errors = errors
         self.pool_type = pool_type(controller.pool_cls)
         self._ear = Ear() if self.pool_type == "prefork" else None
         self._claim, name = claim_name(controller.hostname)
@@ -77,6 +81,8 @@ class WorkerMain:
             Identity(name, self.pool_type),
             self._ear,
         )
+        errors.begin(name)
+        self.exporter.speaker.witness = errors.of_main.witness
         self.vitals = Vitals(self.pool_type, self.exporter.speaker.counts)
         self._queues = QueueMetrics(
             self._app,
@@ -134,7 +140,10 @@ class WorkerMain:
         if self._execution is None:
             facts = self.exporter.speaker.facts
             self._execution = Execution(
-                self._here, lambda *said: facts.append(Note(*said)), sdk.span_limits()
+                self._here,
+                lambda *said: facts.append(Note(*said)),
+                sdk.span_limits(),
+                within=self._errors.around,
             )
             provide_tracer(self.exporter.resource, self._here.user_span)
             provide_meter(lambda: self.exporter.resource)
@@ -164,9 +173,11 @@ class WorkerMain:
         """The worker has stopped: speak for whoever stayed silent, and export."""
         self._app.steps["consumer"].discard(self._step)
         self._deliveries.given_back(stopping=True)
-        if self.pool_type != "prefork":
-            flush_briefly()
-        self._here.stop()
+        self.exporter.speaker.speak()  # what Sentry is to hear of waits no longer than the rest
+        with self._errors.flushed(self._here.settings.flush_timeout):
+            if self.pool_type != "prefork":
+                flush_briefly()
+            self._here.stop()
         self._queues.close()
         if self._claim is not None:
             self._claim.close()

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from otel_celery.sdk.user_metrics import UserMeterProvider
 
-_PATIENCE = 2.0  # seconds; the SDK does not keep its own timeout
+PATIENCE = 2.0  # seconds; the SDK does not keep its own timeout
 
 
 def renew_after_fork() -> None:
@@ -50,9 +50,9 @@ def flush_briefly() -> None:
 
     Within two seconds, all told: for that long, a collector that is silent holds up the process.
     """
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + PATIENCE
     flushing = [
-        threading.Thread(target=provider.force_flush, args=(int(_PATIENCE * 1000),), daemon=True)
+        threading.Thread(target=provider.force_flush, args=(int(PATIENCE * 1000),), daemon=True)
         for provider in (trace.get_tracer_provider(), metrics.get_meter_provider())
         if isinstance(provider, TracerProvider | MeterProvider | UserMeterProvider)
     ]

@@ -32,6 +32,7 @@ app.conf.update(
 )
 if os.environ.get("CASES_SPAWN"):
     app.conf.worker_pool_start_method = "spawn"
+    app.conf.worker_proc_alive_timeout = 60  # to import all this, on a busy machine
 otel_celery.instrument(app)
 
 tracer = trace.get_tracer("cases")

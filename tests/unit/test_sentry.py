@@ -1,0 +1,177 @@
+"""How Sentry is started or joined, and how it ends."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from importlib.metadata import PackageNotFoundError
+from typing import Any
+
+import pytest
+import sentry_sdk
+from opentelemetry.context import attach, detach
+
+from otel_celery import sentry as room
+from otel_celery.bootstrap import Instrumentation
+from otel_celery.errors import MissingExtra
+from otel_celery.guard import Guard
+from otel_celery.sampling import context_of
+from otel_celery.sentry import Errors
+from otel_celery.settings import Settings
+from otel_celery.voice import Brokers
+from tests.unit.sentry_server import DSN, Kept, sentry
+from tests.unit.stand_ins import OWN
+
+
+def errors(dsn: str = "") -> Errors:
+    return Errors(Settings(sentry_dsn=dsn), Guard(), Brokers())
+
+
+def gone(name: str) -> str:
+    raise PackageNotFoundError(name)
+
+
+@pytest.mark.parametrize(
+    "version",
+    [
+        pytest.param(gone, id="missing"),
+        pytest.param(lambda name: "2.47.0", id="too-old"),
+        pytest.param(lambda name: "1.99", id="major"),
+    ],
+)
+def test_a_dsn_without_a_package_that_can_use_it_is_a_fault_at_start(
+    monkeypatch: pytest.MonkeyPatch, version: Any
+) -> None:
+    """It names the command that mends it."""
+    monkeypatch.setattr(room, "version", version)
+    with pytest.raises(MissingExtra, match=r"pip install 'otel-celery\[sentry\]'"):
+        Instrumentation(None, Settings(sentry_dsn=DSN), (), ())
+    Instrumentation(None, Settings(), (), ())  # who has no DSN needs no package
+
+
+@pytest.mark.parametrize("version", ["2.48.0", "2.48.0rc1", "2.100", "3.0.0"])
+def test_versions_that_will_do(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    monkeypatch.setattr(room, "version", lambda name: version)
+    assert room._installed()
+
+
+def test_a_sentry_that_is_too_old_is_left_alone_and_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(room, "version", lambda name: "2.0")
+    made = errors()
+    made.begin("w@host")
+    made.link()
+    assert made.sdk is None
+    assert [record.getMessage() for record in caplog.records] == [
+        "otel-celery: errors have no trace, this sentry-sdk is too old;"
+        " pip install 'sentry-sdk>=2.48'"
+    ]
+
+
+def test_who_does_not_use_sentry_gets_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither an import nor a function around tasks."""
+    monkeypatch.delitem(sys.modules, "sentry_sdk")
+    made, trace = errors(), object()
+    made.link()
+    made.begin("w@host")
+    made.renew()
+    with made.flushed(1.0):
+        pass
+    assert made.sdk is None
+    assert "sentry_sdk" not in sys.modules
+    assert made.around(None, trace) is trace  # type: ignore[arg-type]
+    assert made.guard.faults == {}
+
+
+def test_a_client_that_is_there_keeps_its_options() -> None:
+    """A DSN of ours changes nothing."""
+    made = errors("https://other@sentry.example/8")
+    with sentry(max_breadcrumbs=7) as events:
+        before = sentry_sdk.get_client()
+        made.begin("w@host")
+        assert sentry_sdk.get_client() is before
+        assert before.options["max_breadcrumbs"] == 7
+        sentry_sdk.capture_message("at redis://user:secret@host")
+    (event,) = events
+    assert event["message"] == "at redis://***@host"
+    made.close()
+
+
+def test_without_a_client_it_is_started_as_measured() -> None:
+    """No exporter, no propagator, no tracing, no header, no local variables."""
+    made, asked = errors(DSN), []
+    made._sdk = room._load()
+    made._sdk.init = lambda **options: asked.append(options)
+    made.begin("w@host")
+    ((options,),) = (asked,)
+    otlp, celery = options.pop("integrations")
+    assert options == {"dsn": DSN, "include_local_variables": False, "shutdown_timeout": 0}
+    assert not otlp.setup_otlp_traces_exporter
+    assert not otlp.setup_propagator
+    assert not celery.propagate_traces
+    made.close()
+
+
+def test_a_publisher_is_linked_and_never_started() -> None:
+    """Its errors are the application's own, with the ids of the current span."""
+    made = errors(DSN)
+    with sentry() as events:
+        made.link()
+        token = attach(context_of(OWN))
+        sentry_sdk.capture_message("at redis://user:secret@host")
+        detach(token)
+    assert events[0]["contexts"]["trace"] == {"trace_id": OWN.trace_id, "span_id": OWN.span_id}
+    assert events[0]["message"] == "at redis://user:secret@host"
+    assert not sentry_sdk.get_client().is_active()
+
+
+def test_switched_off_it_lets_events_be() -> None:
+    made = errors()
+    with sentry() as events:
+        made.begin("w@host")
+        made.close()
+        sentry_sdk.capture_message("at redis://user:secret@host")
+    assert events[0]["message"] == "at redis://user:secret@host"
+
+
+def test_what_celery_logs_of_killed_tasks_makes_no_event_of_its_own() -> None:
+    made = errors()
+    with sentry():
+        made.begin("w@host")
+    from sentry_sdk.integrations.logging import _IGNORED_LOGGERS
+
+    assert {"celery.worker.request", "multiprocessing", "celery.app.trace"} <= _IGNORED_LOGGERS
+    made.close()
+
+
+def test_a_fork_sends_by_a_transport_of_its_own() -> None:
+    """Main's unsent events are main's, and a lock that another thread held stays held."""
+    made = errors()
+    with sentry():
+        made.begin("w@host")
+        client: Any = sentry_sdk.get_client()
+        client.options["transport"] = Kept  # a class, as most have it
+        before = client.transport
+        made.renew()
+        assert client.transport is not before
+        assert isinstance(client.transport, Kept)
+    made.close()
+
+
+def test_a_silent_server_holds_up_a_stop_for_the_budget_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, released = errors(), threading.Event()
+    with sentry():
+        made.begin("w@host")
+        client: Any = sentry_sdk.get_client()
+        monkeypatch.setattr(client.transport, "flush", lambda **_: released.wait(30))
+        began = time.monotonic()
+        with made.flushed(0.2):
+            pass
+        assert 0.2 <= time.monotonic() - began < 10
+        released.set()
+    assert made.guard.faults == {}
+    made.close()
