@@ -111,11 +111,13 @@ class Mouth:
             self._backlog.append(record)
             self._untold = 0
             self._pump()
-            if self._backlog and len(self._rest) in (0, len(record)):  # nothing of it has left
-                self._backlog.clear()
-                self._rest, self._untold = b"", untold
-                return False
-            return True
+            first = self._backlog[0] if self._backlog else None
+            if first is not record or len(self._rest) not in (0, len(record)):
+                return True  # it has left, at least in part
+            self._backlog.popleft()  # what a signal handler sent meanwhile stays
+            self._rest = b""
+            self._untold += untold
+            return False
 
     def lose(self) -> None:
         """Count a record that its owner gave up before it was sent."""

@@ -22,7 +22,9 @@ from otel_celery.facts import (
     Started,
 )
 from otel_celery.guard import Guard
-from otel_celery.relay import FACT, FAULTS, NOTES, SPANS, Note, encode_fact
+from otel_celery.lanes import NoLane
+from otel_celery.log_records import LogLine
+from otel_celery.relay import FACT, FAULTS, LOGS, NOTES, SPANS, Note, encode_fact
 from otel_celery.spans import Identity
 from otel_celery.speaker import Speaker
 from otel_celery.wire import Record
@@ -389,3 +391,24 @@ def test_a_publisher_hears_nobody(guard: Guard, lane: Lane, readings: Readings):
     eventually(lambda: len(lane.spans) == 1)
     speaker.stop(5)
     assert guard.faults == {}
+
+
+class Lines(NoLane):
+    """Where log records go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.put: list[tuple[bytes, int]] = []
+
+    def put_part(self, part: bytes, items: int) -> None:
+        self.put.append((part, items))
+
+
+def test_log_records_of_pool_processes_and_of_main_go_one_way(readings, guard: Guard, lane: Lane):
+    """Those of a pool process come joined, those of tasks in main with the facts."""
+    ear, lines = Ear(), Lines()
+    speaker = Speaker(guard, lane, readings.instruments, ear=ear, logs=lines)  # type: ignore[arg-type]
+    ear.says(LOGS, struct.pack("<I", 2) + b"relayed")
+    speaker.facts.append(LogLine(b"own"))
+    speaker.speak()
+    assert lines.put == [(b"relayed", 2), (b"own", 1)]

@@ -423,3 +423,29 @@ def test_an_offer_larger_than_a_record_may_be_is_counted(kernel: bool, ear: Ear,
     mouth.lose()
     assert mouth.offer(5, b"next")
     assert heard(ear) == [(5, 2, b"next")]
+
+
+def test_what_is_sent_in_the_middle_of_an_offer_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch, kernel: bool, ear: Ear
+):
+    """A signal handler may end a span while a task's log record finds no room."""
+    small_buffers(monkeypatch)
+    mouth = Mouth(ear.path)
+    while mouth.offer(5, b"x" * 500):
+        pass
+    pump, rung = mouth._pump, []
+
+    def interrupted() -> None:
+        pump()
+        if not rung:
+            rung.append(True)
+            mouth.send(1, b"a span")
+
+    monkeypatch.setattr(mouth, "_pump", interrupted)
+    assert mouth.offer(5, b"y" * 500) is False
+    found = heard(ear)
+    mouth.offer(5, b"last")
+    found += heard(ear)
+    assert [payload for kind, _, payload in found if kind == 1] == [b"a span"]
+    assert mouth.dropped == 0
+    mouth.close()
