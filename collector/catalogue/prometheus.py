@@ -17,7 +17,17 @@ from collector.catalogue.alerts import (
     telemetry,
     workers,
 )
-from collector.catalogue.rules import INTERVAL, Alert, Recording, case_file, rule_file
+from collector.catalogue.recording_cases import SITUATIONS
+from collector.catalogue.rules import (
+    INTERVAL,
+    SCRAPE,
+    Alert,
+    Recording,
+    as_text,
+    asked,
+    case_file,
+    rule_file,
+)
 
 ALERTS: dict[str, tuple[Alert, ...]] = {
     "tasks": tasks.ALERTS,
@@ -72,9 +82,33 @@ def _migration_tests(name: str) -> str:
     return case_file(rules, files, (*GROUPS, group))
 
 
+def _situations() -> str:
+    """Return a test in which every recording rule is asked in every situation."""
+    tests = [
+        {
+            "name": situation.says,
+            "interval": SCRAPE,
+            "input_series": [
+                {"series": name, "values": values} for name, values in situation.given.items()
+            ],
+            "promql_expr_test": [
+                asked(rule.name, "20m", situation.gives.get(rule.name, ())) for rule in RECORDINGS
+            ],
+        }
+        for situation in SITUATIONS
+    ]
+    return as_text({
+        "rule_files": [_RECORDED],
+        "evaluation_interval": INTERVAL,
+        "group_eval_order": list(GROUPS),
+        "fuzzy_compare": True,  # 0.6 is 0.6000000000000001 after a division
+        "tests": tests,
+    })  # fmt: skip
+
+
 FILES: dict[str, Callable[[], str]] = {
     "prometheus/rules/recording.yml": lambda: rule_file(GROUPS, _SELDOM),
-    "prometheus/tests/recording.yml": lambda: case_file(RECORDINGS, (_RECORDED,), tuple(GROUPS)),
+    "prometheus/tests/recording.yml": _situations,
     **{f"prometheus/rules/alerts-{n}.yml": partial(_rules, n, a) for n, a in ALERTS.items()},
     **{f"prometheus/tests/{n}.yml": partial(_tests, n, a) for n, a in ALERTS.items()},
     **{

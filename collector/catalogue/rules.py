@@ -230,8 +230,13 @@ def _alerts(rule: Alert, case: Case) -> dict[str, Any]:
 
 
 def _samples(rule: Recording, case: Case) -> dict[str, Any]:
+    return asked(rule.name, case.at, case.gives)
+
+
+def asked(name: str, at: str, gives: Sequence[tuple[Labels, float]]) -> dict[str, Any]:
+    """Return one question to a recording rule, and the answers that it must give."""
     answers = []
-    for labels, value in case.gives:
+    for labels, value in gives:
         inner = ", ".join(f'{key}="{text}"' for key, text in labels.items())
-        answers.append({"labels": f"{rule.name}{{{inner}}}", "value": value})
-    return {"expr": rule.name, "eval_time": case.at, "exp_samples": answers}
+        answers.append({"labels": f"{name}{{{inner}}}", "value": value})
+    return {"expr": name, "eval_time": at, "exp_samples": answers}

@@ -14,6 +14,7 @@ from collector.catalogue.__main__ import HERE
 from collector.catalogue.migration import SOURCES
 from collector.catalogue.prometheus import ALERTS, RECORDINGS
 from collector.catalogue.promql import select
+from collector.catalogue.recording_cases import ELSEWHERE, NOTHING, SITUATIONS
 from collector.catalogue.rules import CRITICAL, INFO, WARNING, Alert, Recording, sample
 from otel_celery import conventions as c
 
@@ -114,3 +115,13 @@ def test_every_name_of_others_is_kept_alive_or_explained():
         for old in rows:
             assert bool(old.expr) == bool(old.case), old.name
             assert old.expr or old.differs, old.name
+
+
+def test_every_recording_rule_answers_and_is_silent_somewhere():
+    """In some situation it has an answer, and without samples it has none."""
+    answered = {name for situation in SITUATIONS for name in situation.gives}
+    names = {rule.name for rule in RECORDINGS}
+    assert names - answered == set(ELSEWHERE)
+    assert answered - names == set()
+    assert set(NOTHING.gives) == {"celery:slo_budget"}  # a constant
+    assert set(ELSEWHERE.values()) <= {alert.name for alert in EVERY}
