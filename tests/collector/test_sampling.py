@@ -134,6 +134,26 @@ def test_all_is_kept_unless_told(otelcol: Path, tmp_path: Path, backend: Receive
         eventually(lambda: len(spans_by_trace(backend)) == 100, 30)
 
 
+def test_when_too_many_wait_the_oldest_are_forgotten_and_the_page_tells(
+    otelcol: Path, tmp_path: Path, backend: Receiver
+):
+    """What came, was not judged and does not wait: the alert counts on this difference."""
+    environ = {"TRACES_ENDPOINT": backend.url, "TAIL_NUM_TRACES": "10", **NOTHING}
+    collector = Collector(otelcol, tmp_path, environ=environ | {"TAIL_DECISION_WAIT": "120s"})
+    parents = [publish() for _ in range(100)]
+    with collector.running():
+        for parent in parents:  # within a request there is no order
+            collector.send(parent)
+        eventually(lambda: told(collector, "sampling_traces_on_memory") == 10, 30)
+        assert told(collector, "new_trace_id_received_total") == 100
+        assert told(collector, "global_count_traces_sampled_total") == 0
+        failed = [process(parent=one, error="boom") for one in (parents[0], parents[-1])]
+        collector.send(*failed)
+        early, late = ({failed[0].span_id}, {parents[-1].span_id, failed[1].span_id})
+        wanted = {parents[0].trace_id: early, parents[-1].trace_id: late}
+        eventually(lambda: spans_by_trace(backend) == wanted, 30)
+
+
 def test_sampling_does_not_change_what_is_counted(sampler: Collector):
     sampler.send(*(process(celery__task__state="success") for _ in range(200)))
 
@@ -150,8 +170,13 @@ def test_sampling_does_not_change_what_is_counted(sampler: Collector):
 
 def forgotten(collector: Collector) -> float:
     """Traces that were given up after decision_wait, for want of a reason."""
+    return told(collector, "global_count_traces_sampled_total", 'sampled="false"')
+
+
+def told(collector: Collector, name: str, label: str = "") -> float:
+    """Return what the sampler says about itself, summed over labels."""
     return sum(
         value
-        for name, value in collector.scraped("OTELCOL_TELEMETRY_PORT").items()
-        if "tail_sampling_global_count_traces_sampled" in name and 'sampled="false"' in name
+        for series, value in collector.scraped("OTELCOL_TELEMETRY_PORT").items()
+        if series.startswith(f"otelcol_processor_tail_sampling_{name}") and label in series
     )

@@ -27,8 +27,18 @@ REFUSED = "otelcol_receiver_refused_{}_total"
 NOT_QUEUED = "otelcol_exporter_enqueue_failed_{}_total"
 NOT_SENT = "otelcol_exporter_send_failed_{}_total"
 QUEUE_SIZE, QUEUE_CAPACITY = "otelcol_exporter_queue_size", "otelcol_exporter_queue_capacity"
-DROPPED_EARLY = "otelcol_processor_tail_sampling_sampling_trace_dropped_too_early_total"
+TRACES = "otelcol_processor_tail_sampling_new_trace_id_received_total"
+JUDGED = "otelcol_processor_tail_sampling_global_count_traces_sampled_total"
+WAITING = "otelcol_processor_tail_sampling_sampling_traces_on_memory"
 SIGNALS = ("spans", "metric_points", "log_records")
+
+# The sampler's own counter of dropped traces counts every kept one with sampling_strategy
+# span-ingest. What came, was not judged and is not there any more has been forgotten.
+_TRACES = f"sum by (job, instance) ({TRACES})"
+_FORGOTTEN = (
+    f"{_TRACES}\n- (sum by (job, instance) ({JUDGED}) or 0 * {_TRACES})\n"
+    f"- sum by (job, instance) ({WAITING})"
+)
 
 _A = {"job": OF_ITSELF, "instance": "collector:8888"}
 _I = of("instance")
@@ -183,26 +193,38 @@ ALERTS = (
     ),
     Alert(
         "CeleryTracesDroppedEarly",
-        f"sum by (job, instance) (increase({DROPPED_EARLY}[5m])) > 0.5",
+        f"delta(({_FORGOTTEN})[5m:15s])\n"
+        f"> clamp_min(0.01 * sum by (job, instance) (increase({TRACES}[5m])), 10)",
         "0s",
         WARNING,
         TELEMETRY,
-        f"The Collector {_I} dropped {VALUE} traces before it could judge them, in 5 minutes",
-        "More traces came in decision_wait than TAIL_NUM_TRACES holds. Failed and slow ones are"
-        " among them.",
+        f"The Collector {_I} forgot {VALUE} traces early, in 5 minutes",
+        "More traces came in decision_wait than TAIL_NUM_TRACES holds. Where their task fails or"
+        " is slow after all, its own span is kept, and what came before is missing.",
         (
             Case(
                 "too many at once",
-                {sample(DROPPED_EARLY, **_A): "0x40 0+10x100"},
+                {
+                    sample(TRACES, **_A): "0x40 0+20x100",
+                    sample(JUDGED, **_A): "0x40 0+10x100",
+                    sample(WAITING, **_A): "100x140",
+                },
                 fires=(
-                    (
-                        _A,
-                        "The Collector collector:8888 dropped 200 traces before it could judge"
-                        " them, in 5 minutes",
-                    ),
+                    (_A, "The Collector collector:8888 forgot 200 traces early, in 5 minutes"),
                 ),
             ),
-            Case("none", {sample(DROPPED_EARLY, **_A): "0x100"}),
+            Case(
+                "all judged or waiting",
+                {
+                    sample(TRACES, **_A): "0x40 0+20x100",
+                    sample(JUDGED, **_A): "0x41 0+20x99",
+                    sample(WAITING, **_A): "0x40 20x100",
+                },
+            ),
+            Case(
+                "none judged yet",
+                {sample(TRACES, **_A): "0+9x140", sample(WAITING, **_A): "0+9x140"},
+            ),
         ),
     ),
 )  # fmt: skip
