@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from pathlib import Path
 
@@ -75,6 +76,9 @@ def _may_be_empty(asked: Asked) -> bool:
 
 def _answers(prometheus: Prometheus, asked: Asked, now: float) -> bool:
     """Look back as the panel does: a line may have ended a minute ago, as a rate of failures."""
-    if asked.over_time:
-        return bool(prometheus.over(asked.expr, now - 300, now, 10))
-    return bool(prometheus.now(asked.expr, now))
+    found = (
+        prometheus.over(asked.expr, now - 300, now, 10)
+        if asked.over_time
+        else prometheus.now(asked.expr, now)
+    )
+    return any(not math.isnan(value) for one in found for _, value in one.points)
