@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -26,11 +27,17 @@ class ServiceMissing(Exception):
 
 
 def free_port() -> int:
-    """Return a port of the loopback that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of the loopback that nobody listened on a moment ago.
+
+    From below those that the system hands out by itself: one of theirs may be the near end of
+    some connection by the time that a server wants it.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((HOST, port))
+            return port
 
 
 def program(name: str) -> str:

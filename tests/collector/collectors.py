@@ -86,7 +86,8 @@ class Collector:
         with running(self.command(), self.log, self.variables(), grace=15.0) as process:
 
             def ready() -> None:
-                assert process.poll() is None, self.log.read_text()[-3000:]
+                if process.poll() is not None:
+                    raise RuntimeError(self.log.read_text()[-3000:])
                 try:
                     answer = self.session.get(
                         f"http://{HOST}:{self.environ['OTELCOL_HEALTH_PORT']}", timeout=2
