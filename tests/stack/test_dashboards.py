@@ -6,14 +6,22 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import unquote
+from xml.sax.saxutils import escape
 
 import pytest
 
 from collector.catalogue.asking import Prometheus
-from collector.catalogue.dashboards.queries import EVERYTHING, fill, panels
+from collector.catalogue.dashboards.queries import EVERYTHING, fill, panels, queries
+from collector.catalogue.picture import picture
 from tests.stack.day import Day, ask
-from tests.stack.panels import BOARDS, assert_every_panel_has_series, assert_rows_of_tables_join
+from tests.stack.panels import (
+    BOARDS,
+    assert_every_panel_has_series,
+    assert_rows_of_tables_join,
+    may_be_empty,
+)
 from tests.waiting import eventually
 
 SHOWN = [json.loads(path.read_text()) for path in sorted(BOARDS.glob("*.json"))]
@@ -33,6 +41,16 @@ def test_every_query_of_every_panel_has_series(day: Day):
 
 def test_rows_of_tables_are_joined_by_their_labels(day: Day):
     assert_rows_of_tables_join(day.prometheus)
+
+
+@pytest.mark.parametrize("board", SHOWN, ids=lambda board: board["uid"])
+def test_a_dashboard_can_be_drawn(day: Day, board: dict[str, Any]):
+    """Panels without an answer would say so, tables and stats would miss their numbers."""
+    drawn = picture(board, Prometheus(day.prometheus), time.time(), 120)
+    empty = {asked.panel for asked in queries(board) if may_be_empty(asked)}
+    filled = [panel for panel in panels(board) if panel["title"] not in empty]
+    assert all(f">{escape(panel['title'])}<" in drawn for panel in panels(board))
+    assert drawn.count("No data") <= len(list(panels(board))) - len(filled)
 
 
 def test_lines_with_exemplars_have_some(day: Day):

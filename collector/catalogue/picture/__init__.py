@@ -18,7 +18,8 @@ from matplotlib.patches import FancyBboxPatch
 from collector.catalogue.asking import Prometheus
 from collector.catalogue.dashboards.model import Json
 from collector.catalogue.dashboards.queries import queries
-from collector.catalogue.picture.charts import Answer, draw
+from collector.catalogue.picture.answers import Answer
+from collector.catalogue.picture.charts import draw
 
 COLUMN, LINE = 0.56, 0.36  # inches that one cell of Grafana's grid is wide and high
 HEAD = 0.62

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 
 import numpy as np
@@ -16,22 +15,11 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from collector.catalogue.asking import Series
 from collector.catalogue.dashboards.model import Json
 from collector.catalogue.picture import words
+from collector.catalogue.picture.answers import GREY, Answer, cell, table_of
 
-GREY, PALE = "#495057", "#e9ecef"
+PALE = "#e9ecef"
 IN_LEGEND = 6
 LETTERS = 17  # of the legend's size to an inch
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What Prometheus said to one query of a panel."""
-
-    letter: str
-    legend: str
-    series: Sequence[Series]
-
-    def named(self) -> list[tuple[str, Series]]:
-        return [(words.legend(self.legend, one.labels), one) for one in self.series]
 
 
 def draw(axes: Axes, panel: Json, answers: Sequence[Answer]) -> None:
@@ -143,7 +131,7 @@ def _limits(axes: Axes, thresholds: Json) -> None:
 def _stat(axes: Axes, panel: Json, answers: Sequence[Answer]) -> None:
     _blank(axes)
     shown = panel["fieldConfig"]["defaults"]
-    text, tone = _cell(_all(answers)[0][1].last, shown)
+    text, tone = cell(_all(answers)[0][1].last, shown)
     axes.text(0.5, 0.5, text, ha="center", va="center", fontsize=24, fontweight="bold", color=tone)
 
 
@@ -242,43 +230,6 @@ def _table(axes: Axes, panel: Json, answers: Sequence[Answer]) -> None:
         axes.text(1, 0, f"and {len(rows) - room} more", fontsize=6.5, color="#868e96", ha="right")
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
-
-
-Cell = tuple[str, str]
-
-
-def table_of(panel: Json, answers: Sequence[Answer]) -> tuple[list[str], list[list[Cell]]]:
-    """Return titles and rows: answers joined by their labels, as the transformations say."""
-    renamed = panel["transformations"][1]["options"]["renameByName"]
-    looks = {
-        one["matcher"]["options"]: {each["id"]: each["value"] for each in one["properties"]}
-        for one in panel["fieldConfig"]["overrides"]
-    }
-    fields: dict[tuple[tuple[str, str], ...], dict[str, float]] = {}
-    for answer in answers:
-        name = f"Value #{answer.letter}" if len(answers) > 1 else "Value"
-        for one in answer.series:
-            labels = tuple(sorted((k, v) for k, v in one.labels.items() if k in renamed))
-            fields.setdefault(labels, {})[name] = one.last
-    rows = []
-    for labels, numbers in fields.items():
-        texts = dict(labels)
-        row: list[Cell] = []
-        for field, title in renamed.items():
-            if field.startswith("Value"):
-                row.append(_cell(numbers.get(field), looks[title]))
-            else:
-                row.append((texts.get(field, ""), "#212529"))
-        rows.append(row)
-    return list(renamed.values()), rows
-
-
-def _cell(number: float | None, look: Json) -> Cell:
-    if number is None:
-        return "", GREY
-    tone = words.color(number, look["thresholds"]) if "thresholds" in look else "#212529"
-    said = look.get("mappings", [{"options": {}}])[0]["options"].get(f"{number:g}")
-    return (said["text"] if said else words.value(number, look["unit"])), tone
 
 
 KINDS: dict[str, Callable[[Axes, Json, Sequence[Answer]], None]] = {
