@@ -10,10 +10,12 @@ from collector.catalogue.prometheus import ALERTS, RECORDINGS
 
 _TITLES = {
     "tasks": "Do tasks end well?",
+    "drops": "Are messages thrown away before their task runs?",
     "durations": "Do they take as long as they use to?",
     "queues": "Do messages get to a worker in time?",
     "deliveries": "Is each message sent, delivered once, and accounted for?",
     "workers": "Are the workers there, and well?",
+    "connections": "Do they reach their broker?",
     "pools": "Do workers have what they need?",
     "beat": "Does beat send what is due?",
     "telemetry": "Can the other alerts be believed?",

@@ -8,7 +8,9 @@ from functools import partial
 from collector.catalogue import migration, objectives, recording
 from collector.catalogue.alerts import (
     beat,
+    connections,
     deliveries,
+    drops,
     durations,
     pipeline,
     pools,
@@ -31,10 +33,12 @@ from collector.catalogue.rules import (
 
 ALERTS: dict[str, tuple[Alert, ...]] = {
     "tasks": tasks.ALERTS,
+    "drops": drops.ALERTS,
     "durations": durations.ALERTS,
     "queues": queues.ALERTS,
     "deliveries": deliveries.ALERTS,
     "workers": workers.ALERTS,
+    "connections": connections.ALERTS,
     "pools": pools.ALERTS,
     "beat": beat.ALERTS,
     "telemetry": telemetry.ALERTS,

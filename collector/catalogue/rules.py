@@ -134,6 +134,7 @@ def of(name: str) -> str:
 
 
 VALUE = "{{ $value | humanize }}"
+COUNT = '{{ $value | printf "%.0f" }}'  # `increase()` estimates: of 3 it may make 3.2
 PERCENT = "{{ $value | humanizePercentage }}"
 DURATION = "{{ $value | humanizeDuration }}"
 

@@ -32,8 +32,8 @@ COLLECTORS = {
     pipeline.QUEUE_SIZE,
     pipeline.QUEUE_CAPACITY,
     "otelcol_process_memory_rss_bytes",
-    "otelcol_processor_tail_sampling_sampling_traces_on_memory",
-    "otelcol_processor_tail_sampling_new_trace_id_received_total",
+    pipeline.TRACES,
+    pipeline.WAITING,
 }
 
 

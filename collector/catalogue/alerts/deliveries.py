@@ -6,6 +6,7 @@ from collector.catalogue import thresholds as limit
 from collector.catalogue.names import label, series
 from collector.catalogue.promql import DEPTH, JOB, QUEUE, WORKER, select
 from collector.catalogue.rules import (
+    COUNT,
     CRITICAL,
     DURATION,
     OPERATIONS,
@@ -113,7 +114,7 @@ ALERTS = (
         "1m",
         CRITICAL,
         OPERATIONS,
-        f"{of(JOB)}: {VALUE} messages to {_Q} were not sent in 5 minutes ({of(_ERROR)})",
+        f"{of(JOB)}: {COUNT} messages to {_Q} were not sent in 5 minutes ({of(_ERROR)})",
         "The caller got the exception; what it did not catch or send again is lost.",
         (
             Case(

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collector.catalogue import thresholds as limit
 from collector.catalogue.promql import WORKER, growth
 from collector.catalogue.rules import (
+    COUNT,
     CRITICAL,
     PERCENT,
     TELEMETRY,
-    VALUE,
     WARNING,
     Alert,
     Case,
@@ -110,7 +110,7 @@ ALERTS = (
         "5m",
         WARNING,
         TELEMETRY,
-        f"The Collector {_I} refused {VALUE} {of('signal')} in 5 minutes",
+        f"The Collector {_I} refused {COUNT} {of('signal')} in 5 minutes",
         "Its memory limiter is at the limit. The senders try again for a while.",
         (
             Case(
@@ -171,7 +171,7 @@ ALERTS = (
         "0s",
         WARNING,
         TELEMETRY,
-        f"The Collector lost {VALUE} {of('signal')} for {of('exporter')} in 5 minutes",
+        f"The Collector lost {COUNT} {of('signal')} for {of('exporter')} in 5 minutes",
         "Its queue was full, or the exporter gave up. They are gone.",
         (
             Case(
@@ -198,7 +198,7 @@ ALERTS = (
         "0s",
         WARNING,
         TELEMETRY,
-        f"The Collector {_I} forgot {VALUE} traces early, in 5 minutes",
+        f"The Collector {_I} forgot {COUNT} traces early, in 5 minutes",
         "More traces came in decision_wait than TAIL_NUM_TRACES holds. Where their task fails or"
         " is slow after all, its own span is kept, and what came before is missing.",
         (

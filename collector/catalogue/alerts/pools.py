@@ -7,6 +7,7 @@ from collector.catalogue.names import label
 from collector.catalogue.promql import DEPTH, JOB, QUEUE, WORKER, growth, select
 from collector.catalogue.recording import ALIVE
 from collector.catalogue.rules import (
+    COUNT,
     OPERATIONS,
     PERCENT,
     TELEMETRY,
@@ -159,7 +160,7 @@ ALERTS = (
         "0s",
         WARNING,
         OPERATIONS,
-        f"{_W}: {VALUE} pool processes ended by {of(_REASON)} in 10 minutes",
+        f"{_W}: {COUNT} pool processes ended by {of(_REASON)} in 10 minutes",
         "Not recycled, not by a time limit and not at a stop: killed, out of memory or crashed."
         " Each took its running task with it.",
         (

@@ -6,7 +6,17 @@ from collector.catalogue import thresholds as limit
 from collector.catalogue.names import label, series
 from collector.catalogue.promql import ERROR, JOB, WORKER, growth, select
 from collector.catalogue.recording import ALIVE
-from collector.catalogue.rules import INFO, TELEMETRY, VALUE, WARNING, Alert, Case, of, sample
+from collector.catalogue.rules import (
+    COUNT,
+    INFO,
+    TELEMETRY,
+    VALUE,
+    WARNING,
+    Alert,
+    Case,
+    of,
+    sample,
+)
 from otel_celery import conventions as c
 from otel_celery.lane_metrics import LOG_ROWS, SPAN_ROWS
 
@@ -33,7 +43,7 @@ ALERTS = (
         "0s",
         WARNING,
         TELEMETRY,
-        f"{_W} dropped {VALUE} {of('signal')} in 10 minutes: {of(ERROR)}",
+        f"{_W} dropped {COUNT} {of('signal')} in 10 minutes: {of(ERROR)}",
         "The Collector did not take them in time. `queue_full`: it was away for long, or there is"
         " more than can be sent. Metrics are not lost: they are repeated at each export.",
         (
@@ -86,7 +96,7 @@ ALERTS = (
         "0s",
         WARNING,
         TELEMETRY,
-        f"{_W} dropped {VALUE} records in 10 minutes ({of('what')})",
+        f"{_W} dropped {COUNT} records in 10 minutes ({of('what')})",
         "Spans of the user from pool processes (relay), or contents of spans (facts). Counts of"
         " tasks are exact all the same.",
         (
@@ -111,7 +121,7 @@ ALERTS = (
         "0s",
         WARNING,
         TELEMETRY,
-        f"{of('job')}: otel-celery's hook {of(_HOOK)} raised {VALUE} times in 10 minutes",
+        f"{of('job')}: otel-celery's hook {of(_HOOK)} raised {COUNT} times in 10 minutes",
         "A fault of otel-celery, kept away from the task. The log has the traceback, once a"
         " minute. Please report it.",
         (
@@ -153,7 +163,7 @@ ALERTS = (
         "0s",
         INFO,
         TELEMETRY,
-        f"{_W}: {VALUE} names were counted as _OTHER in an hour",
+        f"{_W}: {COUNT} names were counted as _OTHER in an hour",
         "More than 200 tasks, 50 queues or 30 error classes of one task. Names that are made at"
         " run time do this.",
         (
@@ -174,7 +184,7 @@ ALERTS = (
         "0s",
         INFO,
         TELEMETRY,
-        f"{_W}: {VALUE} tasks began before they were sent, by the clocks, in 15 minutes",
+        f"{_W}: {COUNT} tasks began before they were sent, by the clocks, in 15 minutes",
         "The clocks of publisher and worker disagree. Their waits are counted as 0, so that the"
         " waiting of this queue looks shorter than it is.",
         (

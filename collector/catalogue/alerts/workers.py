@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collector.catalogue import thresholds as limit
-from collector.catalogue.promql import JOB, WORKER, growth, select
+from collector.catalogue.promql import JOB, WORKER, select
 from collector.catalogue.recording import ALIVE, FRESH
 from collector.catalogue.rules import (
+    COUNT,
     CRITICAL,
     DURATION,
     INFO,
@@ -189,7 +190,7 @@ ALERTS = (
         "0s",
         WARNING,
         OPERATIONS,
-        f"{_W} began anew {VALUE} times in 15 minutes",
+        f"{_W} began anew {COUNT} times in 15 minutes",
         "Something ends it again and again: a message that crashes it, a probe that is too strict,"
         " a limit of memory.",
         (
@@ -200,63 +201,6 @@ ALERTS = (
                 fires=((_A, "celery@a of shop began anew 4 times in 15 minutes"),),
             ),
             Case("a deploy", {**_up(), sample(c.WORKER_CPU, **_A): "50x30 5x60"}, at="14m"),
-        ),
-    ),
-    Alert(
-        "CeleryBrokerDown",
-        f"max by ({JOB}) ({_CONNECTED}) == 0",
-        "1m",
-        CRITICAL,
-        OPERATIONS,
-        f"{of('job')}: no worker is connected to the broker",
-        "All its workers have lost their connection. Alerts about single workers and queues of"
-        " this service are held back meanwhile.",
-        (
-            Case(
-                "all lost it",
-                {**_connected("1x20 0x40"), **_connected("1x20 0x40", _B)},
-                at="8m",
-                fires=(({JOB: "shop"}, "shop: no worker is connected to the broker"),),
-            ),
-            Case("one of two", {**_connected("1x20 0x40"), **_connected("1x60", _B)}, at="8m"),
-        ),
-    ),
-    Alert(
-        "CeleryWorkerDisconnected",
-        f"max by ({WORKER}) ({_CONNECTED}) == 0\n"
-        f"and on ({JOB}) max by ({JOB}) ({_CONNECTED}) == 1",
-        "5m",
-        WARNING,
-        OPERATIONS,
-        f"{_W} has no connection to the broker",
-        "Others of its service have one: look at its network, its credentials, the broker's limit"
-        " of connections.",
-        (
-            Case(
-                "one of two",
-                {**_connected("1x20 0x60"), **_connected("1x80", _B)},
-                at="14m",
-                fires=((_A, "celery@a of shop has no connection to the broker"),),
-            ),
-            Case("all: that is the broker", _connected("1x20 0x60"), at="14m"),
-        ),
-    ),
-    Alert(
-        "CeleryBrokerFlapping",
-        f"{growth(select(c.BROKER_RECONNECTIONS), '15m', WORKER, ALIVE)} > 3",
-        "0s",
-        WARNING,
-        OPERATIONS,
-        f"{_W} lost the broker {VALUE} times in 15 minutes",
-        "And found it again each time. Deliveries in hand come once more after each.",
-        (
-            Case(
-                "five times, in a counter that begins at 1",
-                {**_up(), sample(c.BROKER_RECONNECTIONS, **_A): "_x70 1 2 3 4 5x40"},
-                at="21m",
-                fires=((_A, "celery@a of shop lost the broker 5 times in 15 minutes"),),
-            ),
-            Case("once", {**_up(), sample(c.BROKER_RECONNECTIONS, **_A): "_x70 1x40"}, at="21m"),
         ),
     ),
 )  # fmt: skip
