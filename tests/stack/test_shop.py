@@ -124,3 +124,44 @@ def test_jaeger_shows_rate_and_duration_of_tasks(day: Day):
         if label["name"] == "operation"
     }
     assert {"process shop.resize_photo", "process shop.reserve_stock"} <= operations
+
+
+def test_alerts_that_should_fire_do_and_no_others(day: Day):
+    """A shop in which processes are killed; what needs minutes to be sure of is still waiting."""
+    expected = {
+        ("CeleryTaskKilled", "shop.resize_photo", c.LOST),
+        ("CeleryTaskKilled", "shop.book_courier", c.TIMEOUT),
+        ("CeleryPoolProcessesDying", None, None),
+    }
+
+    def firing() -> set[tuple[str, str | None, str | None]]:
+        alerts = ask(f"{day.prometheus}/api/v1/alerts")["data"]["alerts"]
+        return {
+            (
+                alert["labels"]["alertname"],
+                alert["labels"].get("celery_task_name"),
+                alert["labels"].get("celery_task_state"),
+            )
+            for alert in alerts
+            if alert["state"] == "firing"
+        }
+
+    eventually(lambda: firing() == expected, every=1)
+    told = eventually(lambda: ask(f"{day.stack.url('alertmanager', 9093)}/api/v2/alerts"), every=1)
+    assert {alert["labels"]["alertname"] for alert in told} <= {name for name, *_ in expected}
+
+
+NO_VALUE_HERE = {
+    "celery:oldest_active:longest": "looks back a week, from yesterday",
+    "celery:worker_memory_ratio": "only where a control group limits memory",
+}
+
+
+def test_every_recording_rule_has_a_value(day: Day):
+    groups = ask(f"{day.prometheus}/api/v1/rules")["data"]["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    assert [rule["name"] for rule in rules if rule["health"] != "ok"] == []
+    recorded = {rule["name"] for rule in rules if rule["type"] == "recording"}
+    assert set(NO_VALUE_HERE) <= recorded
+    for name in sorted(recorded - set(NO_VALUE_HERE)):
+        eventually(lambda name=name: day.query(name), every=1)
