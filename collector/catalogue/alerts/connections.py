@@ -25,7 +25,7 @@ ALERTS = (
     Alert(
         "CeleryBrokerDown",
         f"max by ({JOB}) ({_CONNECTED}) == 0",
-        "1m",
+        "2m",  # longer than the last word of a stopped worker, "not connected", stays
         CRITICAL,
         OPERATIONS,
         f"{of('job')}: no worker is connected to the broker",
@@ -37,6 +37,11 @@ ALERTS = (
                 {**_connected("1x20 0x40"), **_connected("1x20 0x40", _B)},
                 at="8m",
                 fires=(({JOB: "shop"}, "shop: no worker is connected to the broker"),),
+            ),
+            Case(
+                "the only worker was stopped",
+                _connected("1x20 0x6 stale"),
+                at="6m30s",
             ),
             Case("one of two", {**_connected("1x20 0x40"), **_connected("1x60", _B)}, at="8m"),
         ),
