@@ -16,6 +16,7 @@ from otel_celery import sentry as room
 from otel_celery.bootstrap import Instrumentation
 from otel_celery.errors import MissingExtra
 from otel_celery.guard import Guard
+from otel_celery.process import Role
 from otel_celery.sampling import context_of
 from otel_celery.sentry import Errors
 from otel_celery.settings import Settings
@@ -125,6 +126,16 @@ def test_a_publisher_is_linked_and_never_started() -> None:
     assert events[0]["contexts"]["trace"] == {"trace_id": OWN.trace_id, "span_id": OWN.span_id}
     assert events[0]["message"] == "at redis://user:secret@host"
     assert not sentry_sdk.get_client().is_active()
+
+
+def test_a_process_is_linked_again_before_its_first_publish() -> None:
+    """Django imports the Celery app before the settings, which is where Sentry is started."""
+    made, linked = Instrumentation(None, Settings(), (), ()), []
+    assert made.here.on_publisher == made.errors.link
+    made.here.on_publisher = lambda: linked.append(made.here.role)
+    assert made.here.tell is made.here.tell
+    assert linked == [Role.PUBLISHER]
+    made.here.close()
 
 
 def test_switched_off_it_lets_events_be() -> None:
