@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.catalogue import thresholds as limit
 from collector.catalogue.__main__ import HERE
 from collector.catalogue.migration import SOURCES
 from collector.catalogue.prometheus import ALERTS, RECORDINGS
@@ -125,3 +126,36 @@ def test_every_recording_rule_answers_and_is_silent_somewhere():
     assert answered - names == set()
     assert set(NOTHING.gives) == {"celery:slo_budget"}  # a constant
     assert set(ELSEWHERE.values()) <= {alert.name for alert in EVERY}
+
+
+@pytest.mark.parametrize(
+    ("ids", "alert", "severity", "asks"),
+    [
+        ("A31 C19", "CeleryTaskFailureRatio", WARNING, "celery:failure_ratio > 0.05"),
+        ("C28", "CeleryTaskFailureRatio", CRITICAL, "celery:failure_ratio > 0.2"),
+        ("D15", "CeleryQueueDepthHigh", INFO, "> 100"),
+        ("C14", "CeleryQueueDepthHigh", WARNING, "> 1000"),
+        ("B16", "CeleryQueueDepthHigh", WARNING, '=~"default"} > 5000'),
+        ("C17", "CeleryQueueDepthHigh", WARNING, f'=~"{limit.DEAD_LETTERS}"}} > 100'),
+        ("A32 C27", "CeleryQueueDepthHigh", CRITICAL, "> 5000"),
+        ("B15", "CeleryQueueDepthHigh", CRITICAL, '=~"critical"} > 100'),
+        ("A33 B17 C10 C26", "CeleryNoWorkers", CRITICAL, "celery:workers_online == 0"),
+        ("A33", "CeleryNoWorkers", CRITICAL, "absent(celery:workers_online)"),
+        ("A34", "CeleryTaskSlow", WARNING, "> 60"),
+        ("B9", "CeleryCriticalTaskFailed", CRITICAL, "payment"),
+        ("C11 C29", "CeleryWorkerCPUHigh", WARNING, "> 0.9"),
+        ("C12 C30", "CeleryWorkerMemoryHigh", WARNING, "> 0.85"),
+        ("C13", "CeleryWorkerRestarted", INFO, "offset 5m"),
+        ("C15", "CeleryQueueGrowing", WARNING, "[10m]) > 10"),
+        ("C16", "CeleryQueueWaitHigh", WARNING, "celery:wait:p95 > 60"),
+        ("C17", "CeleryTaskRejected", WARNING, "> 100"),
+        ("C18", "CelerySuccessRatioLow", WARNING, "< 0.95"),
+        ("C20 C31", "CeleryTaskDurationHigh", WARNING, "> 300"),
+        ("C21", "CeleryTaskRetryRatio", WARNING, "> 0.1"),
+        ("C22", "CeleryTaskTimeoutRatio", WARNING, "> 0.01"),
+    ],
+)
+def test_thresholds_of_the_usual_guides_are_there(ids: str, alert: str, severity: str, asks: str):
+    """What guides on monitoring Celery alert on is alerted on here, in one consistent table."""
+    found = [one.expr for one in EVERY if (one.name, one.severity) == (alert, severity)]
+    assert any(asks in expr for expr in found), ids
