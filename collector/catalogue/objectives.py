@@ -56,8 +56,8 @@ OBJECTIVES = (
     Objective("queue-wait", 0.95, queues=".+", within=60),
 )
 
-_ENDED = f"{c.RETRY}|{c.REQUEUED}|{c.RETURNED}|{c.DELEGATED}|{c.IGNORED}"
-_FAILED = f"{c.FAILURE}|{c.TIMEOUT}|{c.LOST}|{c.REJECTED}|{c.EXPIRED}"
+_GOES_ON = f"{c.RETRY}|{c.REQUEUED}|{c.RETURNED}|{c.DELEGATED}|{c.IGNORED}"
+_BAD = f"{c.FAILURE}|{c.TIMEOUT}|{c.LOST}|{c.REJECTED}|{c.EXPIRED}"
 _WINDOWS = ("30m", "1h", "2h", "6h", "1d", "3d")
 EVERY = 60
 """Seconds between two evaluations of these rules: a rate times this is a number of events."""
@@ -79,7 +79,7 @@ def _all(objective: Objective) -> str:
             c.OUTCOMES,
             {
                 c.TASK_NAME: f'=~"{objective.tasks}"',
-                c.TASK_STATE: f'!~"{_ENDED}"',
+                c.TASK_STATE: f'!~"{_GOES_ON}"',
                 c.TASK_EXPECTED: '!="true"',
             },
         )
@@ -100,7 +100,7 @@ def _bad(objective: Objective) -> str:
             c.OUTCOMES,
             {
                 c.TASK_NAME: f'=~"{objective.tasks}"',
-                c.TASK_STATE: f'=~"{_FAILED}"',
+                c.TASK_STATE: f'=~"{_BAD}"',
                 c.TASK_EXPECTED: '!="true"',
             },
         )

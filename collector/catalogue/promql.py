@@ -18,7 +18,6 @@ STATE = label(c.TASK_STATE)
 ERROR = label(c.ERROR_TYPE)
 HELD = label(c.HELD_STATE)
 DEPTH = label(c.QUEUE_STATE)
-POOL = label(c.POOL_TYPE)
 ENTRY = label(c.BEAT_ENTRY)
 JOB = "job"  # service.name, as the Collector translates it
 WORKER = "job, instance"  # and service.instance.id

@@ -30,7 +30,7 @@ _outcomes = select(c.OUTCOMES)
 _left = select(c.OUTCOMES, {c.TASK_STATE: f'!~"{c.REQUEUED}|{c.RETURNED}"'})
 _failures = "|".join((c.FAILURE, c.TIMEOUT, c.LOST, c.UNKNOWN, c.INVALID))
 _failed = select(c.OUTCOMES, {c.TASK_STATE: f'=~"{_failures}"', c.TASK_EXPECTED: '!="true"'})
-_unlucky = select(
+_final = select(
     c.OUTCOMES,
     {
         c.TASK_STATE: f'!~"{c.RETRY}|{c.REQUEUED}|{c.RETURNED}|{c.DELEGATED}|{c.IGNORED}"',
@@ -51,7 +51,11 @@ _no_worker = f"0 * max by ({WORKER}) ({ALIVE})"
 
 
 def _last_hour(selector: str) -> str:
-    """Return how much each counter grew in an hour: exactly, where it began within it."""
+    """Return how much each counter grew in an hour: exactly, where it began within it.
+
+    Publishers come and go, each with counters of its own: such a counter grew by what it last
+    said. Where there is no hour of history yet, the books are those since the start.
+    """
     return (
         f"sum by ({QUEUE}) (\n"
         f"    (last_over_time({selector}[1h]) unless {selector} offset 1h"
@@ -94,7 +98,7 @@ TASKS = (
         "Share of success among the deliveries that ended for good; retries, requeued and returned"
         " deliveries are not the end, and expected exceptions no fault.",
         f'sum by ({TASK}) (celery:outcome_rate{{{STATE}="{c.SUCCESS}"}})\n'
-        f"/ on ({TASK}) (sum by ({TASK}) (rate({_unlucky}[5m])) > 0)",
+        f"/ on ({TASK}) (sum by ({TASK}) (rate({_final}[5m])) > 0)",
     ),
     Recording(
         "celery:timeout_ratio",
