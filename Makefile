@@ -34,13 +34,13 @@ collector-sources: $(VENV)/.ready ## its Go sources anew from collector/builder.
 stack: $(VENV)/.ready ## Collector, Prometheus, Jaeger, Bugsink and a shop as processes of this machine
 	@$(BIN)/python -m collector.native $(ARGS)
 
-test: $(VENV)/.ready ## every test of this machine, then the oldest and the newest pair of versions
-	@$(BIN)/pytest $(SIDE_BY_SIDE) -m "not stack" $(ARGS)
+test: $(VENV)/.ready ## what can break, then the oldest and the newest pair of versions
+	@$(BIN)/pytest $(SIDE_BY_SIDE) -m "not stack and not long" $(ARGS)
 	@$(BIN)/python tests/matrix.py
 
-test-stack: $(VENV)/.ready ## the pipeline, with the real programs; builds them the first time
+test-stack: $(VENV)/.ready ## the pipeline with the real programs, built the first time; and what takes long
 	@$(BIN)/python -m collector.native.programs >/dev/null
-	@$(BIN)/pytest -n 2 --dist loadgroup -m stack $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadgroup -m "stack or long" $(ARGS)
 
 test-all: $(VENV)/.ready ## the tests on every Python found here x every Celery supported
 	@$(BIN)/pytest $(SIDE_BY_SIDE) -m "not stack" $(ARGS)

@@ -238,6 +238,12 @@ def run(environ: Mapping[str, str], script: str, *arguments: str, timeout: float
     return done.stdout
 
 
+def long_but(first: str, second: str, *every: str) -> list[Any]:
+    """Return all values of a parameter: the first two for `make test`, the rest marked long."""
+    rest = [one for one in every if one not in (first, second)]
+    return [first, second, *(pytest.param(one, marks=pytest.mark.long) for one in rest)]
+
+
 def keys(url: str) -> frozenset[str]:
     """Return the names of all keys in a broker's Redis."""
     with redis.Redis.from_url(url) as client:

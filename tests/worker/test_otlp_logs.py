@@ -67,7 +67,7 @@ def environ(environ: dict[str, str]) -> dict[str, str]:
     return environ | {"OTEL_LOGS_EXPORTER": "otlp"}
 
 
-@pytest.fixture(params=[*POOLS])
+@pytest.fixture(params=harness.long_but("prefork", "gevent", *POOLS))
 def pool(request: pytest.FixtureRequest, environ: dict[str, str]) -> tuple[str, ...]:
     """Return the arguments of a worker of each pool."""
     if request.param == "spawn":

@@ -79,7 +79,7 @@ def agree(event: Mapping[str, Any], span: Seen) -> None:
     )
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", harness.long_but("prefork", "threads", *POOLS))
 def test_each_final_failure_is_one_event_with_the_ids_of_its_span(
     tmp_path: Path, environ: dict[str, str], receiver: Receiver, server: Receiver, pool: str
 ) -> None:
@@ -107,7 +107,7 @@ def test_each_final_failure_is_one_event_with_the_ids_of_its_span(
     assert harness.points(receiver, "otel_celery.faults") == []
 
 
-@pytest.mark.parametrize("how", ["", *JOINED])
+@pytest.mark.parametrize("how", harness.long_but("", "plain", *JOINED))
 def test_started_by_us_or_joined_there_is_one_event_and_no_argument(
     tmp_path: Path,
     environ: dict[str, str],
