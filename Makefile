@@ -40,7 +40,8 @@ test: $(VENV)/.ready ## what can break, then the oldest and the newest pair of v
 
 test-stack: $(VENV)/.ready ## the pipeline with the real programs, built the first time; and what takes long
 	@$(BIN)/python -m collector.native.programs >/dev/null
-	@$(BIN)/pytest -n 2 --dist loadgroup -m "stack or long" $(ARGS)
+	@$(BIN)/pytest $(SIDE_BY_SIDE) -m "stack or long" --ignore tests/stack $(ARGS)
+	@$(BIN)/pytest tests/stack $(ARGS)
 
 test-all: $(VENV)/.ready ## the tests on every Python found here x every Celery supported
 	@$(BIN)/pytest $(SIDE_BY_SIDE) -m "not stack" $(ARGS)

@@ -64,9 +64,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             folder = item.path.relative_to(HERE).parts[0]
             if folder in MARKS:
                 item.add_marker(MARKS[folder])
-        # For --dist loadgroup: one day of the shop for all its tests, else a file stays together.
-        one_day = "day" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("day" if one_day else item.path.name))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

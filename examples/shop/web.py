@@ -103,8 +103,9 @@ def main() -> None:
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda *_: closing.set())
     provider = TracerProvider()
-    exporter = OTLPSpanExporter(timeout=3)  # a server that stops has not the usual 10 s
-    provider.add_span_processor(BatchSpanProcessor(exporter))
+    # A server that stops has not the usual 10 s.
+    timeout = float(os.environ.get("OTEL_EXPORTER_OTLP_TIMEOUT", "3"))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=timeout)))
     trace.set_tracer_provider(provider)
 
     host, _, port = ADDRESS.rpartition(":")
