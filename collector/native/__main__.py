@@ -13,8 +13,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from collector.native.build import BuildError
-from collector.native.stack import NATIVE, Stack, StackError, unavailable
+from collector.native.stack import NATIVE, Stack, unavailable
 
 LOST = {
     "redis": "the shop, which needs a broker",
@@ -48,7 +47,7 @@ def main() -> int:
     if any(name in missing for name in NEEDED):
         return 1
     closing = threading.Event()
-    for sign in (signal.SIGTERM, signal.SIGINT):
+    for sign in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(sign, lambda *_: closing.set())
     with tempfile.TemporaryDirectory(prefix="otel-celery-stack-") as folder:
         names = [name for name in NATIVE if name not in missing]
@@ -60,7 +59,7 @@ def main() -> int:
                     if seconds is not None and (seconds := seconds - 1.0) <= 0:
                         break
                 print("stopping", flush=True)
-        except (StackError, BuildError) as why:
+        except RuntimeError as why:  # of ours, or Bugsink's
             print(why, file=sys.stderr)
             return 1
     return 0

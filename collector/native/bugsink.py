@@ -21,7 +21,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-VERSION = "2.6.1"
+LOCK = Path(__file__).with_name("bugsink.txt")
+VERSION = next(
+    line.split()[0].removeprefix("bugsink==")
+    for line in LOCK.read_text().splitlines()
+    if line.startswith("bugsink==")
+)
 HOST = "127.0.0.1"
 LOGIN = "dev@example.test:devpass"
 """Mail address and password for its web page."""
@@ -93,7 +98,9 @@ def install() -> Path:
 def _install(home: Path) -> None:
     uv, python = Path(sys.executable).with_name("uv"), home / "venv" / "bin" / "python"
     _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, home / "venv"], home)
-    _run([uv, "pip", "install", "--quiet", "--python", python, f"bugsink=={VERSION}"], home)
+    _run(
+        [uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", LOCK], home
+    )
     empty = home / "empty"
     shutil.rmtree(empty, ignore_errors=True)
     empty.mkdir()

@@ -22,11 +22,14 @@ from collector.native.translate import LOOPBACK, Translation
 
 SHOP = ROOT / "examples" / "shop"
 PYTHON = Path(sys.executable)
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever http_proxy says
 READY_SECONDS = 120.0
 STOP_SECONDS = 30.0
 
 # Containers whose program is called otherwise than the service.
 _PROGRAMS = {"collector": COLLECTOR, "redis": "redis-server"}
+# A container would inherit nothing of the caller's shell.
+_INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ", "XDG_CACHE_HOME")
 _SHOP_READY = {"web": "The shop is open", "worker": " ready.", "beat": "beat: Starting"}
 NATIVE = ("redis", "jaeger", "alertmanager", "prometheus", "collector", "bugsink", *_SHOP_READY)
 """Services that run here, in the order in which they start."""
@@ -108,13 +111,15 @@ class Stack:
         translation = Translation(service, self._services.values(), self.folder / name, self._ports)
         translation.lay_out()
         command = [translation.text(word) for word in service.command]
-        environ = {**os.environ, **self._environ, **translation.environ()}
+        kept = {key: os.environ[key] for key in _INHERITED if key in os.environ}
+        environ = {**kept, **self._environ, **translation.environ()}
         with self._log(name).open("ab") as out:
             self._running[name] = subprocess.Popen(
                 self._command(name, command, translation),
                 cwd=SHOP if name in _SHOP_READY else self.folder,
                 env=environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                start_new_session=True,  # Ctrl-C is for us, who end them in order
             )  # fmt: skip
         self._await(name, self._ready(name, service, translation))
 
@@ -203,7 +208,7 @@ def _listens(port: int) -> bool:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
+        with _DIRECT.open(url, timeout=2) as answer:
             return bool(answer.status < 400)
     except (urllib.error.URLError, OSError):
         return False

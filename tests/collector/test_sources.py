@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
-import shutil
-import socket
 from pathlib import Path
 
 import pytest
 
 from collector.native import build
 from collector.native.sources import COMPONENT, MANIFEST, moved, version, write
-
-PROXY = ("proxy.golang.org", 443)
 
 
 def required() -> set[tuple[str, str]]:
@@ -45,13 +42,12 @@ def test_one_number_moves_every_component():
 
 @pytest.mark.stack
 def test_the_sources_are_what_the_builder_writes(tmp_path: Path):
-    if shutil.which("go") is None:
-        pytest.skip("no go on PATH")
     try:
-        socket.create_connection(PROXY, 5).close()
-    except OSError:
-        pytest.skip("the Go module proxy is out of reach")
-    written = write(MANIFEST.read_text(), tmp_path)
+        written = write(MANIFEST.read_text(), tmp_path)
+    except build.BuildError as why:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"the sources cannot be written here: {str(why).splitlines()[0]}")
     assert contents(written) == contents(build.SOURCES), "run `make collector-sources`"
 
 

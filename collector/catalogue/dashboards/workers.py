@@ -198,8 +198,8 @@ resources = Row(
         Panel(
             kind="timeseries",
             title="Memory of containers (cAdvisor)",
-            says="Only where cAdvisor is scraped, which is a profile of the compose file. Choose"
-            " the container by its name.",
+            says="Only where a cAdvisor that knows the names of containers is scraped. Choose the"
+            " container by its name.",
             queries=(
                 Query(
                     'sum by (name) (container_memory_usage_bytes{name=~".*worker.*"})',
