@@ -1,8 +1,9 @@
 """What are a log record's bytes in OTLP?
 
 As the SDK's handler and encoder write it, but for some things: the body is always text; long texts
-are cut and credentials in URLs replaced; an exception is named with its module and told in its own
-words; a stack that was asked for is told; what a value says of itself never raises.
+and nested values are cut and credentials in URLs replaced; an exception is named with its module
+and told in its own words; a stack that was asked for is told; what a value says of itself never
+raises.
 
 Source: opentelemetry-proto 1.x, `logs.proto`; semantic conventions 1.44, code and exceptions.
 """
@@ -12,17 +13,20 @@ from __future__ import annotations
 import functools
 import logging
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from struct import Struct
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from otel_celery import conventions as c
 from otel_celery.redaction import MESSAGE_LIMIT, STACKTRACE_LIMIT, cut, redacted
-from otel_celery.values import ODD, count, encode_attributes, field, text_field
+from otel_celery.values import ODD, count, encode_attributes, field, named, text_field, told
+
+T = TypeVar("T")
 
 BODY_LIMIT = 32 * 1024  # characters
 _MOST_GIVEN = 123  # attributes, next to the five that each record has: 128 as the SDK
+_DEEPEST = 25  # levels of nested values
 _SEVERITY_TEXTS = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 
 # What `logging` puts on each record, what formatters and instrumentations leave there, and ours:
@@ -111,9 +115,7 @@ def _body(record: logging.LogRecord) -> str:
 
 def _given(record: logging.LogRecord) -> Mapping[str, object]:
     found: dict[str, object] = {
-        key: cut(redacted(value), MESSAGE_LIMIT) if isinstance(value, str) else value
-        for key, value in record.__dict__.items()
-        if key not in _NOT_EXTRA
+        key: _shown(value) for key, value in record.__dict__.items() if key not in _NOT_EXTRA
     }
     if record.stack_info:
         found[c.CODE_STACK] = cut(redacted(record.stack_info), STACKTRACE_LIMIT, keep_end=True)
@@ -122,6 +124,56 @@ def _given(record: logging.LogRecord) -> Mapping[str, object]:
         if raised is not None:
             found.update(_exception(raised))
     return found
+
+
+def _shown(value: object) -> object:
+    """Return what may leave of a value that was given."""
+    if isinstance(value, str):
+        return cut(redacted(value), MESSAGE_LIMIT)
+    try:
+        return _plain(value, [MESSAGE_LIMIT], 0)
+    except ODD as fault:
+        return f"<{type(value).__name__}: raised {type(fault).__name__}>"
+
+
+def _plain(value: object, room: list[int], depth: int) -> object:
+    """Return a value as numbers, texts, lists and dictionaries, redacted and within bounds.
+
+    Args:
+        value: anything.
+        room: characters that are left; a value that is no text takes one, so that shared and
+            endless values end.
+        depth: of `value` in what was given.
+    """
+    room[0] -= 1
+    if value is None or isinstance(value, (int, float, bytes)):
+        return value
+    if isinstance(value, str):
+        return _fitted(value, room)
+    if isinstance(value, (Sequence, Mapping)) and depth > _DEEPEST:
+        return "…"
+    if isinstance(value, Sequence):
+        return [_plain(each, room, depth + 1) for each in _first(value, room, "…")]
+    if isinstance(value, Mapping):
+        pairs = _first(named(value).items(), room, ("…", "…"))
+        return {_fitted(key, room): _plain(each, room, depth + 1) for key, each in pairs}
+    text = told(value)
+    return None if text is None else _fitted(text, room)
+
+
+def _fitted(text: str, room: list[int]) -> str:
+    text = cut(redacted(text), max(room[0], 1))
+    room[0] -= len(text)
+    return text
+
+
+def _first(values: Iterable[T], room: list[int], more: T) -> Iterator[T]:
+    """Yield values while there is room, and say that there were more."""
+    for each in values:
+        if room[0] <= 0:
+            yield more
+            return
+        yield each
 
 
 def _exception(raised: BaseException) -> Iterable[tuple[str, str]]:

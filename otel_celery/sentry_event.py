@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from otel_celery import conventions as c
 from otel_celery.facts import Delivery, Ended
-from otel_celery.redaction import MESSAGE_LIMIT, cut, redacted
+from otel_celery.redaction import MESSAGE_LIMIT, cut, redacted, redacted_copy
 
 Event = dict[str, Any]
 
@@ -24,7 +24,7 @@ _JOB = "celery-job"  # where Sentry's CeleryIntegration puts arguments
 _ARGUMENTS = {"args": "argsrepr", "kwargs": "kwargsrepr"}
 _LONGEST_TAG = 200  # characters; Sentry drops a longer value
 _REPR_LIMIT = 1024
-_DEEPEST = 30  # levels of nested values; deeper ones Sentry itself cuts
+_HANDED_EVERYTHING = {"celery", "billiard", "otel_celery"}  # their frames hold a task's arguments
 # What Celery's consumer logs of messages that main reports itself, with the message's body.
 _CONSUMER = "celery.worker.consumer.consumer"
 _OF_MESSAGES = (
@@ -130,10 +130,11 @@ def limit_arguments(event: Event, request: Mapping[str, Any] | None) -> None:
     if not job:
         del extra[_JOB]
     if request is None:
-        for each in (event.get("exception") or {}).get("values") or ():
-            for frame in (each.get("stacktrace") or {}).get("frames") or ():
-                if str(frame.get("module")).startswith("celery."):  # they are handed everything
-                    frame.pop("vars", None)
+        for stacks in ("exception", "threads"):  # the latter where no exception was at hand
+            for each in (event.get(stacks) or {}).get("values") or ():
+                for frame in (each.get("stacktrace") or {}).get("frames") or ():
+                    if str(frame.get("module")).partition(".")[0] in _HANDED_EVERYTHING:
+                        frame.pop("vars", None)
 
 
 def told_by_main(event: Event) -> bool:
@@ -143,34 +144,21 @@ def told_by_main(event: Event) -> bool:
 
 
 def clean(event: Event) -> Event:
-    """Return an event without credentials of URLs, and without bodies of messages.
+    """Return a copy of an event without credentials of URLs, and without bodies of messages.
 
-    Lists and dictionaries are changed where they are; what only Sentry can make text of is left.
+    What only Sentry can make text of is left.
     """
     crumbs = event.get("breadcrumbs")
     if isinstance(crumbs, dict) and isinstance(crumbs.get("values"), list):
-        crumbs["values"] = [
+        kept = [
             crumb
             for crumb in crumbs["values"]
             if not (crumb.get("category") == _CONSUMER and _of_message(crumb.get("message")))
         ]
-    _clean(event, 0)
-    return event
+        event = {**event, "breadcrumbs": {**crumbs, "values": kept}}
+    copy: Event = redacted_copy(event)
+    return copy
 
 
 def _of_message(text: object) -> bool:
     return isinstance(text, str) and text.startswith(_OF_MESSAGES)
-
-
-def _clean(value: Any, depth: int) -> Any:
-    if isinstance(value, str):
-        return redacted(value)
-    if depth < _DEEPEST:
-        if type(value) is dict:
-            for key in value:
-                value[key] = _clean(value[key], depth + 1)
-        elif type(value) is list:
-            value[:] = [_clean(each, depth + 1) for each in value]
-        elif type(value) is tuple:
-            return tuple(_clean(each, depth + 1) for each in value)
-    return value

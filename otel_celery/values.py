@@ -70,7 +70,7 @@ def _utf8(text: str) -> bytes:
         return clean(text).encode()
 
 
-def _told(value: object) -> str | None:
+def told(value: object) -> str | None:
     """Return what an object of a foreign class says about itself, None where that is an address."""
     kind = type(value)
     if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
@@ -78,15 +78,15 @@ def _told(value: object) -> str | None:
     return str(value)
 
 
-def _named(attributes: Mapping[Any, object]) -> dict[str, object]:
+def named(attributes: Mapping[Any, object]) -> dict[str, object]:
     """Return only the attributes with a name, every name as text."""
-    named: dict[str, object] = {}
+    found: dict[str, object] = {}
     for key, value in attributes.items():
         with suppress(*ODD):
-            name = str.__str__(key) if isinstance(key, str) else _told(key)
+            name = str.__str__(key) if isinstance(key, str) else told(key)
             if key and name is not None:
-                named[name] = value
-    return named
+                found[name] = value
+    return found
 
 
 def _any_value(value: object, longest: int | None, depth: int = _DEPTH) -> bytes:
@@ -118,13 +118,13 @@ def _any_value(value: object, longest: int | None, depth: int = _DEPTH) -> bytes
         items = [field(b"\x0a", _any_value(item, longest, depth - 2)) for item in value]
         return field(b"\x2a", b"".join(items))
     if isinstance(value, Mapping):
-        pairs = _named(value).items()
+        pairs = named(value).items()
         fields = [
             text_field(b"\x0a", key) + field(b"\x12", _any_value(item, longest, depth - 3))
             for key, item in pairs
         ]
         return field(b"\x32", b"".join([field(b"\x0a", pair) for pair in fields]))
-    return _any_value(_told(value), None)
+    return _any_value(told(value), None)
 
 
 def encode_attributes(
@@ -144,7 +144,7 @@ def encode_attributes(
     pairs = list(attributes.items())
     given = len(pairs)
     if any([type(key) is not str or not key for key, _ in pairs]):  # a list: twice as fast
-        pairs = list(_named(dict(pairs)).items())
+        pairs = list(named(dict(pairs)).items())
     if most is not None and len(pairs) > most:
         del pairs[: len(pairs) - most]
     dropped = given - len(pairs)

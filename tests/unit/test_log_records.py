@@ -165,6 +165,47 @@ def test_credentials_in_urls_do_not_leave():
     assert (found["url"], found["code.stacktrace"]) == ("amqp://***@h", "x://***@h")
 
 
+class Address:
+    def __str__(self) -> str:
+        return "redis://u:secret@h"
+
+
+class Mute:
+    def __str__(self) -> str:
+        raise TypeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        pytest.param({"url": "redis://u:secret@h"}, "redis://***@h", id="dictionary"),
+        pytest.param({"redis://u:secret@h": 1}, "redis://***@h", id="key"),
+        pytest.param([("redis://u:secret@h",)], "redis://***@h", id="list-of-tuples"),
+        pytest.param(Address(), "redis://***@h", id="foreign"),
+        pytest.param([Address()], "redis://***@h", id="foreign-within"),
+        pytest.param([Mute()], "<list: raised TypeError>", id="raises"),
+    ],
+)
+def test_no_credentials_leave_in_what_was_given(given: Any, left: str):
+    """However deep they stand."""
+    made = request(record(conf=given)).SerializeToString()
+    assert left.encode() in made
+    assert b"secret" not in made
+
+
+def test_nested_values_are_cut_as_texts_are():
+    """A list that names the next one twice, a cycle, many values, a long text."""
+    shared: Any = ["end"]
+    for _ in range(20):
+        shared = [shared, shared]
+    endless: dict[str, Any] = {}
+    endless["self"] = [endless, endless]
+    for value in (shared, endless, list(range(10**6)), {"text": "x" * 10**6}):
+        made = request(record(conf=value)).SerializeToString()
+        assert "…".encode() in made
+        assert len(made) < 20 * MESSAGE_LIMIT
+
+
 def test_long_texts_are_cut():
     """A stack is cut at its beginning: the end tells most."""
     try:

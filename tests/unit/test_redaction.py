@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
+from typing import Any
 
 import pytest
 
-from otel_celery.redaction import cut, redacted
+from otel_celery.redaction import cut, redacted, redacted_copy
 
 
 @pytest.mark.parametrize(
@@ -53,3 +55,37 @@ def test_a_long_text_costs_no_more_than_its_length():
 )
 def test_a_text_is_cut_and_says_so(text: str, keep_end: bool, left: str):
     assert cut(text, 5, keep_end=keep_end) == left
+
+
+URL, CLEAR = "redis://u:p@h", "redis://***@h"
+
+
+def test_a_copy_is_redacted_and_what_was_given_stays():
+    """It may be the program's own configuration."""
+    other = object()
+    given = {"url": URL, URL: [URL, (URL, 3)], "odd": other, "kept": OrderedDict(url=URL)}
+    copy = redacted_copy(given)
+    assert copy == {"url": CLEAR, CLEAR: [CLEAR, (CLEAR, 3)], "odd": other, "kept": {"url": CLEAR}}
+    assert given == {"url": URL, URL: [URL, (URL, 3)], "odd": other, "kept": {"url": URL}}
+
+
+def test_what_is_met_often_is_copied_once():
+    """Levels that name the next one twice would else take for ever; and so would cycles."""
+    shared: Any = [URL]
+    for _ in range(15):
+        shared = {"a": shared, "b": (shared, shared)}
+    copy = redacted_copy(shared)
+    assert copy["a"] is copy["b"][0] is copy["b"][1]
+    endless: list[Any] = [URL]
+    endless += [endless, (endless,)]
+    copy = redacted_copy(endless)
+    assert copy[0] == CLEAR
+    assert copy[1] is copy
+
+
+def test_what_is_nested_too_deeply_stays_here():
+    """Rather than leaving as it is."""
+    deep: Any = URL
+    for _ in range(5000):
+        deep = [deep]
+    assert "://" not in repr(redacted_copy(deep))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from datetime import datetime, timezone
 from typing import Any
 
@@ -127,6 +128,15 @@ def test_arguments_leave_only_where_they_are_captured(
     assert event == {"extra": left}
 
 
+@pytest.mark.parametrize("stacks", ["exception", "threads"])
+def test_frames_that_are_handed_everything_keep_no_variables(stacks: str) -> None:
+    """In threads as well: so a log record without an exception tells its stack."""
+    modules = ["celery.app.trace", "billiard.pool", "otel_celery.sentry_task", "celery_shop", None]
+    frames = [{"module": module, "vars": {"args": "secret"}} for module in modules]
+    limit_arguments({stacks: {"values": [{"stacktrace": {"frames": frames}}, {}]}}, None)
+    assert [frame["module"] for frame in frames if "vars" in frame] == ["celery_shop", None]
+
+
 @pytest.mark.parametrize(
     ("event", "told"),
     [
@@ -170,14 +180,15 @@ def test_credentials_and_bodies_of_messages_are_taken_out() -> None:
             ]
         },
     }
-    assert clean(event) is event
-    assert event == {
+    before = deepcopy(event["exception"]), deepcopy(event["breadcrumbs"])
+    assert clean(event) == {
         "exception": {
             "values": [{"value": f"boom at {clear}", "frames": [{"vars": {"a": clear}}]}]
         },
         "extra": {"argv": (clear, 3), "odd": other},
         "breadcrumbs": {"values": [{"category": "shop", "message": clear}]},
     }
+    assert (event["exception"], event["breadcrumbs"]) == before  # the program's own objects
 
 
 def test_an_endless_event_is_cleaned_in_time() -> None:
