@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -49,6 +50,8 @@ class Teller:
         self._mouth, self._guard = mouth, guard
         self._envelopes = Envelopes()
         self._held: deque[bytes] = deque()  # log records that main had no room for yet
+        self._passing = False
+        self._lock = threading.RLock()  # threads that a task started log, too
 
     def tell(self, fact: Fact) -> None:
         """Send a fact that happened here, such as a publish within a task."""
@@ -68,22 +71,29 @@ class Teller:
 
         It takes nothing of the room that spans and notes have to wait in: a program may log much.
         """
-        if self._held and sum(map(len, self._held)) + len(record) > _MOST_HELD:
-            self._mouth.lose()
-            return
-        self._held.append(record)
-        self.pass_on()
+        with self._lock:
+            if self._held and sum(map(len, self._held)) + len(record) > _MOST_HELD:
+                self._mouth.lose()
+                return
+            self._held.append(record)
+            self.pass_on()
 
     def pass_on(self) -> None:
         """Send the log records that wait, as far as it goes."""
-        while self._held:
-            batch = self._batch()
-            if not self._mouth.offer(LOGS, _logs(batch)):
-                self._held.extendleft(reversed(batch))
+        with self._lock:
+            if self._passing:  # a signal handler logs: what it says goes with the rest
                 return
+            self._passing = True
+            try:
+                while self._held:
+                    batch = self._batch()
+                    if not self._mouth.offer(LOGS, _logs(batch)):
+                        self._held.extendleft(reversed(batch))
+                        return
+            finally:
+                self._passing = False
 
     def _batch(self) -> list[bytes]:
-        """Take records out first: a signal handler that logs meanwhile must not find them."""
         batch: list[bytes] = []
         size = 0
         while self._held and (not batch or size + len(self._held[0]) <= _BATCH):
@@ -93,8 +103,11 @@ class Teller:
 
     def leave(self, timeout: float) -> None:
         """Say the last words, and wait that long at most until main has them."""
-        while self._held:
-            self._mouth.send(LOGS, _logs(self._batch()))
+        with self._lock:
+            while self._held:
+                batch = self._batch()
+                if not self._mouth.send(LOGS, _logs(batch)):
+                    self._mouth.lose(len(batch) - 1)  # the mouth has counted one
         self.faults()
         self._mouth.drain(timeout)
 

@@ -88,6 +88,7 @@ class Mouth:
         self._socket: socket.socket | None = None
         self._backlog: deque[bytes] = deque()
         self._rest = b""  # of a record that a stream took in part
+        self._pumping = False
         self.dropped = 0
         self._untold = 0
         self._lock = threading.RLock()  # tasks end spans in threads of their own, too
@@ -119,10 +120,11 @@ class Mouth:
             self._untold += untold
             return False
 
-    def lose(self) -> None:
-        """Count a record that its owner gave up before it was sent."""
+    def lose(self, records: int = 1) -> None:
+        """Count what its owner gave up before it was sent."""
         with self._lock:
-            self._drop()
+            self.dropped += records
+            self._untold += records
 
     def _record(self, kind: int, payload: bytes) -> bytes:
         record = _HEAD.pack(_MAGIC, kind, self._untold) + payload
@@ -144,31 +146,40 @@ class Mouth:
         self._drop()
 
     def _drop(self) -> bool:
-        self.dropped += 1
-        self._untold += 1
+        self.lose()
         return False
 
     def _pump(self) -> None:
         """Send what waits, as far as it goes."""
+        if self._pumping:  # a signal handler speaks: what it says goes behind the record at hand
+            return
+        self._pumping = True
         try:
-            end = self._socket or self._connect()
             while self._backlog or self._rest:
-                if not self._rest:
-                    self._rest = self._backlog[0]
-                self._rest = self._rest[end.send(self._rest, _NONBLOCKING) :]
-                if not self._rest:
-                    self._backlog.popleft()
+                self._push()
         except BlockingIOError:
             return
         except OSError as why:
             if why.errno in (errno.ENOBUFS, errno.ENOMEM):
                 return  # the kernel is short of memory: as if the buffer were full
-            if why.errno == errno.EMSGSIZE:  # larger than this kernel's buffers may be: never fits
-                self._rest = b""
-                self._lose(self._backlog.popleft())
-                self._pump()
-            else:  # main is gone, or not yet there: tried again at the next record
-                self.close()
+            self.close()  # main is gone, or not yet there: tried again at the next record
+        finally:
+            self._pumping = False
+
+    def _push(self) -> None:
+        end = self._socket or self._connect()
+        if not self._rest:
+            self._rest = self._backlog[0]
+        try:
+            self._rest = self._rest[end.send(self._rest, _NONBLOCKING) :]
+        except OSError as why:
+            if why.errno != errno.EMSGSIZE:
+                raise
+            self._rest = b""
+            self._lose(self._backlog.popleft())  # larger than this kernel's buffers: never fits
+            return
+        if not self._rest:
+            self._backlog.popleft()
 
     def drain(self, timeout: float) -> bool:
         """Before the process ends: wait until main has taken what waits; False if it has not."""

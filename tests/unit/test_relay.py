@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from typing import Any
 
 import pytest
@@ -187,6 +188,59 @@ def test_log_records_wait_within_bounds_and_leave_in_pieces():
     assert (full.heard, full.lost) == ([], 8)
     teller.leave(0)
     assert full.heard == [(4 * line, 4)] * 8
+
+
+def test_log_records_that_cannot_even_leave_at_the_end_are_counted_each():
+    """They go together, but what is lost are records."""
+
+    class Shut(Full):
+        def send(self, kind: int, payload: bytes) -> bool:
+            self.lost += 1
+            return False
+
+        def lose(self, records: int = 1) -> None:
+            self.lost += records
+
+    shut = Shut(0)
+    teller = Teller(shut, Guard())  # type: ignore[arg-type]
+    for line in (b"a", b"b", b"c"):
+        teller.log(line)
+    teller.leave(0)
+    assert shut.lost == 3
+
+
+def test_a_signal_handler_that_logs_meanwhile_is_heard_in_its_turn():
+    full = Full(3)
+    teller = Teller(full, Guard())  # type: ignore[arg-type]
+    offer = full.offer
+
+    def interrupted(kind: int, payload: bytes) -> bool:
+        full.offer = offer  # type: ignore[method-assign]
+        teller.log(b"b")
+        return offer(kind, payload)
+
+    full.offer = interrupted  # type: ignore[method-assign]
+    teller.log(b"a")
+    assert full.heard == [(b"a", 1), (b"b", 1)]
+
+
+def test_a_thread_that_logs_meanwhile_waits_for_its_turn():
+    """A task's context goes with its threads."""
+    full = Full(3)
+    teller = Teller(full, Guard())  # type: ignore[arg-type]
+    other = threading.Thread(target=teller.log, args=(b"b",))
+    offer = full.offer
+
+    def overtaken(kind: int, payload: bytes) -> bool:
+        full.offer = offer  # type: ignore[method-assign]
+        other.start()
+        other.join(0.2)
+        return offer(kind, payload)
+
+    full.offer = overtaken  # type: ignore[method-assign]
+    teller.log(b"a")
+    other.join(10)
+    assert full.heard == [(b"a", 1), (b"b", 1)]
 
 
 FIELDS = json.loads(encode_fact(published()))[1]

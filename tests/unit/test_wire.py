@@ -449,3 +449,29 @@ def test_what_is_sent_in_the_middle_of_an_offer_is_not_lost(
     assert [payload for kind, _, payload in found if kind == 1] == [b"a span"]
     assert mouth.dropped == 0
     mouth.close()
+
+
+def test_what_a_signal_handler_sends_while_a_record_leaves_goes_behind_it(
+    kernel: bool, ear: Ear, mouth: Mouth
+):
+    """Each once, though the handler ran before it was known that the first had left."""
+
+    class Interrupted:
+        def __init__(self, end: socket.socket) -> None:
+            self.end, self.rung = end, False
+
+        def send(self, record: bytes, flags: int) -> int:
+            size = self.end.send(record, flags)
+            if not self.rung:
+                self.rung = True
+                mouth.send(1, b"two")
+                assert mouth.offer(5, b"comes later") is False
+            return size
+
+        def close(self) -> None:
+            self.end.close()
+
+    mouth._socket = Interrupted(mouth._connect())  # type: ignore[assignment]
+    mouth.send(1, b"one")
+    mouth.send(1, b"three")
+    assert heard(ear) == [(1, 0, b"one"), (1, 0, b"two"), (1, 0, b"three")]
