@@ -81,6 +81,27 @@ def quantile(q: float, metric: Metric, by: str, window: str = "5m") -> str:
     )
 
 
+def above(metric: Metric, bound: float, by: str, window: str) -> str:
+    """Return how many points of a histogram, with buckets or a native one, are above a bound.
+
+    Raises:
+        ValueError: the metric has no bucket that ends there.
+    """
+    if bound not in metric.buckets:
+        raise ValueError(f"{bound} is no bound of {metric.name}")
+    count, native = select(metric, suffix="_count"), f"sum by ({by}) (increase({select(metric)}"
+    # Prometheus 3 writes bounds as floats, earlier ones as they came.
+    upto = f'{select(metric, suffix="_bucket")}{{le=~"{bound:g}|{bound:.1f}"}}'
+    return (
+        f"(\n"
+        f"  sum by ({by}) (increase({count}[{window}]))"
+        f" - sum by ({by}) (increase({upto}[{window}]))\n"
+        f"  or (1 - histogram_fraction(0, {bound:g}, {native}[{window}]))))"
+        f" * histogram_count({native}[{window}])))\n"
+        f")"
+    )
+
+
 def events(metric: Metric, by: str, window: str = "5m") -> str:
     """Return how often a histogram was recorded a second, with buckets or as a native one."""
     count, native = select(metric, suffix="_count"), select(metric)

@@ -54,7 +54,8 @@ def _last_hour(selector: str) -> str:
     """Return how much each counter grew in an hour: exactly, where it began within it.
 
     Publishers come and go, each with counters of its own: such a counter grew by what it last
-    said. Where there is no hour of history yet, the books are those since the start.
+    said. After a hole in the scrapes all of them seem to have begun: what asks this must ask for
+    something of an hour ago too, as the ledger does.
     """
     return (
         f"sum by ({QUEUE}) (\n"
@@ -225,7 +226,8 @@ QUEUES = (
     Recording(
         "celery:ledger_queue:difference",
         "Messages of the last hour that were sent, and are neither received nor ready: lost,"
-        " expired in the broker, or on the way. Negative: put in by someone who does not count.",
+        " expired in the broker, or on the way. Negative: put in by someone who does not count."
+        " Absent for an hour after a queue is read for the first time: what it held is not known.",
         f"{_sent_1h}\n"
         f"- on ({QUEUE}) (\n"
         f"  {_received_1h}\n"
@@ -233,7 +235,7 @@ QUEUES = (
         f")\n"
         f"- on ({QUEUE}) (\n"
         f"  sum by ({QUEUE}) ({_waiting})\n"
-        f"  - (sum by ({QUEUE}) ({_waiting} offset 1h) or 0 * sum by ({QUEUE}) ({_waiting}))\n"
+        f"  - sum by ({QUEUE}) ({_waiting} offset 1h)\n"
         f")",
     ),
 )  # fmt: skip

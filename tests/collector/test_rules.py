@@ -14,7 +14,7 @@ from collector.catalogue import thresholds as limit
 from collector.catalogue.__main__ import HERE
 from collector.catalogue.migration import SOURCES
 from collector.catalogue.prometheus import ALERTS, RECORDINGS
-from collector.catalogue.promql import select
+from collector.catalogue.promql import QUEUE, select
 from collector.catalogue.recording_cases import ELSEWHERE, NOTHING, SITUATIONS
 from collector.catalogue.rules import CRITICAL, INFO, WARNING, Alert, Recording, sample
 from otel_celery import conventions as c
@@ -147,7 +147,12 @@ def test_every_recording_rule_answers_and_is_silent_somewhere():
         ("C12 C30", "CeleryWorkerMemoryHigh", WARNING, "> 0.85"),
         ("C13", "CeleryWorkerRestarted", INFO, "offset 5m"),
         ("C15", "CeleryQueueGrowing", WARNING, "[10m]) > 10"),
-        ("C16", "CeleryQueueWaitHigh", WARNING, "celery:wait:p95 > 60"),
+        (
+            "C16",
+            "CeleryQueueWaitHigh",
+            WARNING,
+            f'celery:wait:p95{{{QUEUE}!~"{limit.DEAD_LETTERS}"}} > 60',
+        ),
         ("C17", "CeleryTaskRejected", WARNING, "> 100"),
         ("C18", "CelerySuccessRatioLow", WARNING, "< 0.95"),
         ("C20 C31", "CeleryTaskDurationHigh", WARNING, "> 300"),

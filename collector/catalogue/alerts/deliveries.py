@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collector.catalogue import thresholds as limit
 from collector.catalogue.names import label, series
-from collector.catalogue.promql import DEPTH, JOB, QUEUE, WORKER, select
+from collector.catalogue.promql import JOB, QUEUE, WORKER, select
 from collector.catalogue.rules import (
     COUNT,
     CRITICAL,
@@ -12,7 +12,6 @@ from collector.catalogue.rules import (
     OPERATIONS,
     PERCENT,
     TELEMETRY,
-    VALUE,
     WARNING,
     Alert,
     Case,
@@ -23,9 +22,10 @@ from otel_celery import conventions as c
 
 _A = {"job": "shop", "instance": "celery@a"}
 _B = {"job": "shop", "instance": "celery@b"}
+_NIGHT = {"job": "batch", "instance": "celery@night"}
 _UP = {sample(c.WORKER_HEARTBEAT, **_A): "0+15x300"}
 _Q = of(QUEUE)
-_READY = f'celery:queue_depth{{{DEPTH}="ready"}}'
+_READ = select(c.QUEUE_DEPTH, {c.QUEUE_STATE: '="ready"'})
 _ORDERS = {QUEUE: "orders"}
 
 _SENT_FAILED = select(c.SENT_MESSAGES, {c.ERROR_TYPE: '!=""'})
@@ -50,8 +50,12 @@ def _received(values: str, again: bool = False) -> dict[str, str]:
     return {sample(c.CONSUMED_MESSAGES, points, **_A): values}
 
 
-def _depth(values: str) -> dict[str, str]:
-    return {sample(c.QUEUE_DEPTH, {c.QUEUE: "orders", c.QUEUE_STATE: "ready"}, **_A): values}
+def _depth(values: str, worker: dict[str, str] = _A) -> dict[str, str]:
+    return {sample(c.QUEUE_DEPTH, {c.QUEUE: "orders", c.QUEUE_STATE: "ready"}, **worker): values}
+
+
+def _night(values: str) -> dict[str, str]:
+    return {sample(c.WORKER_HEARTBEAT, **_NIGHT): values}
 
 
 ALERTS = (
@@ -137,15 +141,17 @@ ALERTS = (
     ),
     Alert(
         "CeleryQueueUnread",
-        f"(\n  count by ({QUEUE}) (last_over_time({_READY}[1h]))\n"
-        f"  unless on ({QUEUE}) celery:queue_depth\n)\n"
-        f"and on () sum(celery:workers_online) > 0",
+        f"count by ({QUEUE}) (\n"
+        f"  count by ({JOB}, {QUEUE}) (last_over_time({_READ}[1h]))\n"
+        f"  and on ({JOB}) celery:workers_online > 0\n"
+        f")\n"
+        f"unless on ({QUEUE}) celery:queue_depth",
         "10m",
         WARNING,
         TELEMETRY,
         f"{_Q}: its depth is not known any more",
-        "It was read within the last hour. Alerts about this queue are blind. Nobody may be"
-        " reading it, or the broker refuses.",
+        "It was read within the last hour, by a service of which workers are online. Alerts about"
+        " this queue are blind. Nobody may be reading it, or the broker refuses.",
         (
             Case(
                 "the reader was refused",
@@ -155,6 +161,11 @@ ALERTS = (
             ),
             Case("it is read", {**_UP, **_depth("3x120")}, at="25m"),
             Case("no worker is there to read it", _depth("3x40 stale"), at="25m"),
+            Case(
+                "a service scales to none, another goes on",
+                {**_UP, **_night("0+15x40 stale"), **_depth("3x40 stale", _NIGHT)},
+                at="25m",
+            ),
         ),
     ),
     Alert(
@@ -205,20 +216,38 @@ ALERTS = (
         "30m",
         WARNING,
         TELEMETRY,
-        f"{_Q}: sent and received differ by {VALUE} messages",
+        f"{_Q}: sent and received differ by {COUNT} messages",
         "In the last hour: messages were sent and neither received nor ready, so lost or expired"
         " in the broker; or received without having been sent by anybody who counts.",
         (
             Case(
                 "a third vanishes",
-                {**_sent("0+3x240"), **_received("0+2x240"), **_depth("0x240")},
-                at="50m",
-                fires=((_ORDERS, "orders: sent and received differ by 200 messages"),),
+                {**_sent("0+30x600"), **_received("0+20x600"), **_depth("0x600")},
+                at="2h",
+                fires=((_ORDERS, "orders: sent and received differ by 2400 messages"),),
             ),
             Case(
                 "all arrive, or are ready",
-                {**_sent("0+3x240"), **_received("0+2x240"), **_depth("0+1x240")},
-                at="50m",
+                {**_sent("0+3x600"), **_received("0+2x600"), **_depth("0+1x600")},
+                at="2h",
+            ),
+            Case(
+                "otel-celery comes to workers with a backlog of ten thousand",
+                {
+                    **_sent("_x300 0+3x300"),
+                    **_received("_x300 0+3x300"),
+                    **_depth("_x300 10000x300"),
+                },
+                at="2h10m",
+            ),
+            Case(
+                "Prometheus was away for fifty minutes: what was counted before is not new",
+                {
+                    **_sent("9000+3x300 _x200 10500+3x200"),
+                    **_received("2000+3x300 _x200 3500+3x200"),
+                    **_depth("0x300 _x200 0x200"),
+                },
+                at="2h50m",
             ),
         ),
     ),

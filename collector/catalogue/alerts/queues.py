@@ -23,17 +23,20 @@ _B = {"job": "shop", "instance": "celery@b"}
 _UP = {sample(c.WORKER_HEARTBEAT, **_A): "0+15x300"}
 _CONSUMING = {**_UP, sample(c.QUEUE_CONSUMING, {c.QUEUE: "orders"}, **_A): "1x300"}
 _Q = of(QUEUE)
-_READY = f'celery:queue_depth{{{DEPTH}="ready"}}'
 _ORDERS = {QUEUE: "orders"}
 _READY_ORDERS = {**_ORDERS, DEPTH: "ready"}
+_WORKED_OFF = f'{QUEUE}!~"{limit.DEAD_LETTERS}"'  # dead letters wait for people
+_READY = f'celery:queue_depth{{{DEPTH}="ready", {_WORKED_OFF}}}'
+_WAIT = f"celery:wait:p95{{{_WORKED_OFF}}}"
+_AGE = f"celery:queue_oldest_age:seconds{{{_WORKED_OFF}}}"
 
 
 def _depth(values: str, queue: str = "orders", worker: dict[str, str] = _A) -> dict[str, str]:
     return {sample(c.QUEUE_DEPTH, {c.QUEUE: queue, c.QUEUE_STATE: "ready"}, **worker): values}
 
 
-def _age(values: str) -> dict[str, str]:
-    return {sample(c.OLDEST_MESSAGE, {c.QUEUE: "orders"}, **_A): values}
+def _age(values: str, queue: str = "orders") -> dict[str, str]:
+    return {sample(c.OLDEST_MESSAGE, {c.QUEUE: queue}, **_A): values}
 
 
 def _done(values: str) -> dict[str, str]:
@@ -41,8 +44,8 @@ def _done(values: str) -> dict[str, str]:
     return {sample(c.OUTCOMES, points, **_A): values}
 
 
-def _waits(quick: str, all_: str) -> dict[str, str]:
-    points = {c.QUEUE: "orders", c.TASK_NAME: "shop.pay"}
+def _waits(quick: str, all_: str, queue: str = "orders") -> dict[str, str]:
+    points = {c.QUEUE: queue, c.TASK_NAME: "shop.pay"}
     return {
         sample(c.QUEUE_WAIT, points, "_bucket", **_A, le="60.0"): quick,
         sample(c.QUEUE_WAIT, points, "_bucket", **_A, le="300.0"): all_,
@@ -113,7 +116,7 @@ _DEPTH_CASES = (
     Case("a burst of five minutes", _depth("0x40 6000x20 0x60"), at="16m"),
 )
 
-_STARTS_UNKNOWN = f"unless on ({QUEUE}) celery:wait:p95 <= {limit.WAIT_SECONDS}"
+_STARTS_UNKNOWN = f"unless on ({QUEUE}) {_WAIT} <= {limit.WAIT_SECONDS}"
 ALERTS = (
     _deep(INFO, _DEPTH_CASES),
     _deep(WARNING, ()),
@@ -135,16 +138,17 @@ ALERTS = (
             ),
             Case("one a second", _depth("0+15x120"), at="30m"),
             Case("one jump of 10,000", _depth("0x40 10000x80"), at="25m"),
+            Case("dead letters", _depth("0+300x120", "orders.dlq"), at="30m"),
         ),
     ),
     Alert(
         "CeleryQueueWaitHigh",
         "(\n"
-        f"  celery:wait:p95 > {limit.WAIT_SECONDS}\n"
-        f"  unless on ({QUEUE}) celery:queue_oldest_age:seconds <= {limit.WAIT_SECONDS}\n"
+        f"  {_WAIT} > {limit.WAIT_SECONDS}\n"
+        f"  unless on ({QUEUE}) {_AGE} <= {limit.WAIT_SECONDS}\n"
         ")\n"
         "or (\n"
-        f"  celery:queue_oldest_age:seconds > {limit.WAIT_SECONDS}\n"
+        f"  {_AGE} > {limit.WAIT_SECONDS}\n"
         f"  {_STARTS_UNKNOWN}\n"
         ")",
         "10m",
@@ -178,11 +182,16 @@ ALERTS = (
                 "one old message of low priority, the others begin at once",
                 {**_waits("0+10x120", "0+10x120"), **_age("0+15x120")},
             ),
+            Case("a dead letter, which nothing begins", _age("0+15x120", "orders.dlq")),
+            Case(
+                "dead letters that somebody works off",
+                {**_waits("0+2x120", "0+10x120", "orders.dlq"), **_age("200x120", "orders.dlq")},
+            ),
         ),
     ),
     Alert(
         "CeleryQueueStalled",
-        f"celery:queue_oldest_age:seconds > {limit.STALLED_SECONDS}\n"
+        f"{_AGE} > {limit.STALLED_SECONDS}\n"
         f"unless on ({QUEUE}) celery:queue_done_rate > 0\n"
         f"unless on ({QUEUE}) (\n"
         f"  {select(c.QUEUE_CONSUMING)} == 1 and on ({WORKER}) celery:worker_saturation >= 1\n"
@@ -209,6 +218,7 @@ ALERTS = (
                     sample(c.POOL_LIMIT, {c.POOL_TYPE: "prefork"}, **_A): "4x120",
                 },
             ),
+            Case("a dead letter", {**_CONSUMING, **_age("0+15x120", "orders.dlq")}),
         ),
     ),
     Alert(
@@ -233,6 +243,7 @@ ALERTS = (
                 fires=((_ORDERS, "orders: 3 messages and no worker that consumes it"),),
             ),
             Case("scaled to none, and nothing to do", _depth("0x120")),
+            Case("a dead letter", {**_CONSUMING, **_depth("1x120", "orders.dlq")}),
             Case("a worker consumes it", {**_CONSUMING, **_depth("3x120")}),
             Case(
                 "workers without otel-celery consume it, as RabbitMQ says",
