@@ -96,8 +96,8 @@ class Instrumentation:
         self._handlers.clear()
         self._logs.uninstall()
         self._tap.uninstall()
-        self.errors.close()
         self.here.close()
+        self.errors.close()  # it hears of the last facts
 
     def _name_after(self, app: Any) -> None:
         if self._app is None and app.main:
@@ -113,6 +113,7 @@ class Instrumentation:
         take_over_contrib()
         self._name_after(sender.app)
         try:
+            self.errors.require()
             self._worker = WorkerMain(
                 self.here, sender, self.deliveries, self._brokers, self.errors, self._readers
             )

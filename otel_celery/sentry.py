@@ -8,6 +8,7 @@ beginning, is reported by main. Sentry's tracing and its message headers stay of
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import sys
 import threading
@@ -50,11 +51,15 @@ def _said(numbers: tuple[int, ...]) -> str:
 def _load() -> Any:
     """Import what is used of sentry-sdk, in the one place that does."""
     import sentry_sdk
+    from sentry_sdk.integrations import logging as loggers
     from sentry_sdk.integrations.celery import CeleryIntegration
     from sentry_sdk.integrations.dedupe import DedupeIntegration
-    from sentry_sdk.integrations.logging import ignore_logger
     from sentry_sdk.integrations.otlp import OTLPIntegration
-    from sentry_sdk.scope import add_global_event_processor, has_external_propagation_context
+    from sentry_sdk.scope import (
+        add_global_event_processor,
+        has_external_propagation_context,
+        remove_external_propagation_context,
+    )
     from sentry_sdk.transport import make_transport
     from sentry_sdk.utils import event_from_exception
 
@@ -68,12 +73,33 @@ def _load() -> Any:
         Celery=CeleryIntegration,
         OTLP=OTLPIntegration,
         forget_last_exception=DedupeIntegration.reset_last_seen,
-        ignore_logger=ignore_logger,
+        loggers=loggers,
         is_linked=has_external_propagation_context,
+        unlink=remove_external_propagation_context,
         add_processor=add_global_event_processor,
         make_transport=make_transport,
         event_of=event_from_exception,
     )
+
+
+def _ignore_doubles(loggers: Any) -> Iterator[Callable[[], None]]:
+    """Have Sentry leave alone what Celery logs of tasks; yield what takes that back.
+
+    What the application ignores itself stays ignored. The lists for Sentry's logs and the way back
+    are younger than the oldest version that will do.
+    """
+    for what, names in (
+        ("", "_IGNORED_LOGGERS"),
+        ("_for_sentry_logs", "_IGNORED_LOGGERS_SENTRY_LOGS"),
+    ):
+        ignored = getattr(loggers, names, ())
+        ignore = getattr(loggers, f"ignore_logger{what}", None)
+        heed = getattr(loggers, f"unignore_logger{what}", None)
+        for name in _DOUBLE:
+            if ignore is not None and name not in ignored:
+                ignore(name)
+                if heed is not None:
+                    yield functools.partial(heed, name)
 
 
 class Errors:
@@ -83,9 +109,6 @@ class Errors:
         settings: of the deployment.
         guard: keeps faults.
         brokers: what queues are called.
-
-    Raises:
-        MissingExtra: SENTRY_DSN is set, and no sentry-sdk is there that could use it.
     """
 
     def __init__(self, settings: Settings, guard: Guard, brokers: Brokers) -> None:
@@ -93,11 +116,19 @@ class Errors:
         self._tasks = TaskErrors(settings, guard, brokers)
         self.on = True
         self._sdk: Any = None
-        self._refused = self._listening = False
+        self._refused = self._listening = self._linked = False
+        self._undo: list[Callable[[], None]] = []
         self.of_main = MainErrors(settings, guard)
         self.link = guard("sentry", self._link)
         self.begin = guard("sentry", self._begin)
-        if settings.sentry_dsn and not _installed():
+
+    def require(self) -> None:
+        """Have what a worker needs: others start no Sentry, and may have SENTRY_DSN for their own.
+
+        Raises:
+            MissingExtra: SENTRY_DSN is set, and no sentry-sdk is there that could use it.
+        """
+        if self.settings.sentry_dsn and not _installed():
             raise MissingExtra(
                 f"SENTRY_DSN is set, but sentry-sdk {_said(_OLDEST)} or newer is not installed:"
                 " pip install 'otel-celery[sentry]'"
@@ -122,6 +153,7 @@ class Errors:
         """Have each event carry the ids of OpenTelemetry's current span, in any process."""
         if self.sdk is not None and not self.sdk.is_linked():
             self.sdk.OTLP.setup_once()
+            self._linked = True
 
     def _begin(self, worker: str) -> None:
         """Be ready for tasks: in main before its pool starts, in a pool process at its start.
@@ -146,8 +178,7 @@ class Errors:
                 include_local_variables=False,  # frames of Celery's hold a task's arguments
                 shutdown_timeout=0,  # `flushed` waits, within a budget
             )
-        for name in _DOUBLE:
-            sdk.ignore_logger(name)
+        self._undo.extend(_ignore_doubles(sdk.loggers))
         if not self._listening:
             self._listening = True
             sdk.add_processor(self.guard("sentry", self._screen))
@@ -172,11 +203,13 @@ class Errors:
         end = time.monotonic() + timeout
         flush = self.guard("sentry", self._flush)
         thread = threading.Thread(target=flush, args=(end,), daemon=True)
-        thread.start()
+        with contextlib.suppress(RuntimeError):  # at the end of the interpreter none starts
+            thread.start()
         try:
             yield
         finally:
-            thread.join(max(end - time.monotonic(), 0.0))
+            if thread.is_alive():
+                thread.join(max(end - time.monotonic(), 0.0))
 
     def _flush(self, end: float) -> None:
         self.of_main.settle(end)
@@ -190,6 +223,14 @@ class Errors:
             client.transport = self._sdk.make_transport(client.options)
 
     def close(self) -> None:
-        """Leave events alone from now on; Sentry itself stays as it is."""
+        """Leave events alone from now on; Sentry itself stays, as the application has it."""
         self.on = False
         self.of_main.close()
+        self.guard("sentry", self._let_go)()
+
+    def _let_go(self) -> None:
+        while self._undo:
+            self._undo.pop()()
+        if self._linked and self.sdk.client().get_integration(self.sdk.OTLP) is None:
+            self._linked = False
+            self.sdk.unlink()

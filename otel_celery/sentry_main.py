@@ -69,10 +69,11 @@ class MainErrors:
         self._waiting.append(ended)
         self._wake.set()
         if self._thread is None:
-            self._thread = threading.Thread(
+            thread = threading.Thread(
                 target=self._run, args=(self._wake,), name="otel-celery-sentry", daemon=True
             )
-            self._thread.start()
+            thread.start()  # where that fails, the next one tries again
+            self._thread = thread
 
     def settle(self, end: float) -> None:
         """Return when nothing waits any more, at `end` on the monotonic clock at the latest."""
@@ -80,12 +81,12 @@ class MainErrors:
             time.sleep(_TURN)
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread, once it has told what waits."""
         self._closed = True
         self._wake.set()
 
     def _run(self, wake: threading.Event) -> None:
-        while not self._closed:
+        while self._waiting or not self._closed:
             wake.wait()
             wake.clear()
             while self._waiting:

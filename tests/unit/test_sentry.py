@@ -6,7 +6,9 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +17,6 @@ from opentelemetry.context import attach, detach
 
 from otel_celery import sentry as room
 from otel_celery.bootstrap import Instrumentation
-from otel_celery.errors import MissingExtra
 from otel_celery.guard import Guard
 from otel_celery.process import Role
 from otel_celery.sampling import context_of
@@ -42,14 +43,18 @@ def gone(name: str) -> str:
         pytest.param(lambda name: "1.99", id="major"),
     ],
 )
-def test_a_dsn_without_a_package_that_can_use_it_is_a_fault_at_start(
+def test_with_a_dsn_no_worker_starts_without_a_package_that_can_use_it(
     monkeypatch: pytest.MonkeyPatch, version: Any
 ) -> None:
-    """It names the command that mends it."""
+    """It names the command that mends it; a publisher may have the DSN for a Sentry of its own."""
     monkeypatch.setattr(room, "version", version)
-    with pytest.raises(MissingExtra, match=r"pip install 'otel-celery\[sentry\]'"):
-        Instrumentation(None, Settings(sentry_dsn=DSN), (), ())
-    Instrumentation(None, Settings(), (), ())  # who has no DSN needs no package
+    made = Instrumentation(None, Settings(sentry_dsn=DSN), (), ())
+    made.errors.link()
+    controller = SimpleNamespace(app=SimpleNamespace(main="shop"))
+    with pytest.raises(SystemExit, match=r"pip install 'otel-celery\[sentry\]'"):
+        made.guard("worker_init", made.on_worker_init)(controller)
+    assert made.guard.faults == {}
+    errors().require()  # who has no DSN needs no package
 
 
 @pytest.mark.parametrize("version", ["2.48.0", "2.48.0rc1", "2.100", "3.0.0"])
@@ -149,14 +154,60 @@ def test_switched_off_it_lets_events_be() -> None:
     assert events[0]["message"] == "at redis://user:secret@host"
 
 
-def test_what_celery_logs_of_killed_tasks_makes_no_event_of_its_own() -> None:
+@pytest.fixture
+def loggers() -> Iterator[Any]:
+    """Sentry's module of them, which is put back."""
+    from sentry_sdk.integrations import logging as module
+
+    lists: list[set[str]] = [module._IGNORED_LOGGERS, module._IGNORED_LOGGERS_SENTRY_LOGS]
+    before = [set(each) for each in lists]
+    for each in lists:
+        each.difference_update(room._DOUBLE)
+    yield module
+    for each, had in zip(lists, before, strict=True):
+        each.clear()
+        each.update(had)
+
+
+def test_what_celery_logs_of_killed_tasks_makes_no_event_of_its_own(loggers: Any) -> None:
+    """Until it is switched off; what the application ignores stays ignored."""
+    lists = loggers._IGNORED_LOGGERS, loggers._IGNORED_LOGGERS_SENTRY_LOGS
+    loggers.ignore_logger("multiprocessing")
+    before = [set(each) for each in lists]
     made = errors()
     with sentry():
         made.begin("w@host")
-    from sentry_sdk.integrations.logging import _IGNORED_LOGGERS
+        made.begin("w@host")
+        for each in lists:
+            assert set(room._DOUBLE) <= each
+        made.close()
+    assert [set(each) for each in lists] == before
 
-    assert {"celery.worker.request", "multiprocessing", "celery.app.trace"} <= _IGNORED_LOGGERS
-    made.close()
+
+@pytest.mark.parametrize("missing", ["unignore_logger", "ignore_logger_for_sentry_logs"])
+def test_an_older_sentry_lacks_some_of_that(
+    monkeypatch: pytest.MonkeyPatch, loggers: Any, missing: str
+) -> None:
+    ignored = loggers._IGNORED_LOGGERS
+    monkeypatch.delattr(loggers, missing)
+    list(room._ignore_doubles(loggers))
+    assert set(room._DOUBLE) <= ignored
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["ours", "the-applications"])
+def test_the_link_goes_with_us_unless_the_application_has_it(own: bool) -> None:
+    made = errors()
+    with sentry() as events:
+        made.link()
+        if own:
+            client: Any = sentry_sdk.get_client()
+            client.integrations["otlp"] = room._load().OTLP()
+        made.close()
+        token = attach(context_of(OWN))
+        sentry_sdk.capture_message("of whatever")
+        detach(token)
+    assert (events[0]["contexts"]["trace"]["trace_id"] == OWN.trace_id) is own
+    assert made.guard.faults == {}
 
 
 def test_a_fork_sends_by_a_transport_of_its_own() -> None:
@@ -188,3 +239,30 @@ def test_a_silent_server_holds_up_a_stop_for_the_budget_at_most(
         released.set()
     assert made.guard.faults == {}
     made.close()
+
+
+def test_where_no_thread_starts_any_more_the_rest_is_exported_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As at the end of the interpreter."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    made, exported = errors(), []
+    with sentry():
+        made.begin("w@host")
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        with made.flushed(5.0):
+            exported.append(True)
+    assert exported == [True]
+    made.close()
+
+
+def test_the_last_facts_are_heard_at_the_end() -> None:
+    """Telemetry is switched off before its listener."""
+    made, order = Instrumentation(None, Settings(), (), ()), []
+    made.here.close = lambda: order.append("telemetry")  # type: ignore[method-assign]
+    made.errors.close = lambda: order.append("errors")  # type: ignore[method-assign]
+    made.switch_off()
+    assert order == ["telemetry", "errors"]

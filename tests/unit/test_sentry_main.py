@@ -119,6 +119,39 @@ def test_in_a_fork_it_is_as_new(errors: MainErrors) -> None:
     assert [event["tags"]["celery.task.state"] for event in events] == ["timeout"]
 
 
+def test_a_thread_that_could_not_start_is_tried_again(
+    errors: MainErrors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with sentry() as events:
+        with monkeypatch.context() as no_threads:
+            no_threads.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(RuntimeError):
+                errors.witness(ended(delivery(), "lost", error_type="Gone"))
+        errors.witness(ended(delivery(), "timeout", error_type="Gone"))
+        settled(errors)
+    assert [event["tags"]["celery.task.state"] for event in events] == ["lost", "timeout"]
+
+
+def test_closed_it_still_tells_what_waited(errors: MainErrors) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    def slow(event: Any, hint: Any) -> Any:
+        inside.set()
+        go_on.wait(10)
+        return event
+
+    with sentry(before_send=slow) as events:
+        for _ in range(2):
+            errors.witness(ended(delivery(), "lost", error_type="Gone"))
+        assert inside.wait(10)
+        errors.close()
+        go_on.set()
+        eventually(lambda: len(events) == 2)
+
+
 def test_closed_it_takes_nothing_more(errors: MainErrors) -> None:
     with sentry():
         errors.witness(ended(delivery(), "lost", error_type="Gone"))
