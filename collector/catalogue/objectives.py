@@ -214,6 +214,11 @@ _CASES = (
         at="1h10m",
     ),
     Case(
+        "two of forty fail: a rare task would burn for a day",
+        {**_outcomes("success", "0+1x40 40x300"), **_outcomes("failure", "0x20 1x10 2x300")},
+        at="30m",
+    ),
+    Case(
         "three of five fail in an hour: too few to speak of a share",
         {**_outcomes("success", "0x200 1 2 2x200"), **_outcomes("failure", "0x200 1 2 3x200")},
         at="55m",
@@ -224,7 +229,8 @@ _CASES = (
 def _alert(severity: str, cases: tuple[Case, ...]) -> Alert:
     steps = [
         f"(\n  celery:slo_burn:{long} > {factor}\n  and celery:slo_burn:{short} > {factor}\n"
-        f"  and {EVERY} * sum_over_time(celery:slo_all:rate5m[{long}]) >= {limit.VOLUME}\n)"
+        f"  and {EVERY} * sum_over_time(celery:slo_all:rate5m[{long}]) >= {limit.VOLUME}\n"
+        f"  and {EVERY} * sum_over_time(celery:slo_bad:rate5m[{long}]) > {limit.BAD - 0.5}\n)"
         for long, short, factor, step in _STEPS
         if step == severity
     ]

@@ -50,7 +50,7 @@ ALERTS: dict[str, tuple[Alert, ...]] = {
 GROUPS = {**recording.GROUPS, "celery-objectives": objectives.RECORDINGS}
 RECORDINGS = tuple(rule for rules in GROUPS.values() for rule in rules)
 
-_SELDOM = {"celery-history": "5m", "celery-objectives": f"{objectives.EVERY}s"}
+_SELDOM = {"celery-history": "2m", "celery-objectives": f"{objectives.EVERY}s"}
 _SLOWLY = {"durations": "2m", "objectives": f"{objectives.EVERY}s"}  # days pass in these cases
 _RECORDED, _PROMISED = "../rules/recording.yml", "../rules/recording-objectives.yml"
 _OBJECTIVES = {"celery-objectives": objectives.RECORDINGS}

@@ -67,6 +67,15 @@ def growth(selector: str, window: str, by: str, alive: str) -> str:
     )
 
 
+def remembered(name: str) -> str:
+    """Return a selector of a rule that is evaluated seldom: its last answer of 15 minutes.
+
+    After a restart of Prometheus its answer is missing until the group's next turn, and what is
+    missing must not look like what never was.
+    """
+    return f"last_over_time({name}[15m])"
+
+
 def quantile(q: float, metric: Metric, by: str, window: str = "5m") -> str:
     """Return a quantile of a histogram, whether it came with buckets or as a native one.
 

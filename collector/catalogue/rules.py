@@ -69,6 +69,7 @@ class Alert:
         summary: one line, with labels and value filled in.
         description: what it means, the same each time.
         cases: at least one that fires, and one that nearly does.
+        keep: how long it goes on after its last answer.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Alert:
     summary: str
     description: str
     cases: tuple[Case, ...] = ()
+    keep: str = ""
 
     @property
     def annotations(self) -> dict[str, str]:
@@ -97,6 +99,7 @@ class Alert:
             "alert": self.name,
             "expr": self.expr,
             "for": self.wait,
+            **({"keep_firing_for": self.keep} if self.keep else {}),
             "labels": self.labels,
             "annotations": self.annotations,
         }
@@ -134,7 +137,7 @@ def of(name: str) -> str:
 
 
 VALUE = "{{ $value | humanize }}"
-COUNT = '{{ $value | printf "%.0f" }}'  # `increase()` estimates: of 3 it may make 3.2
+COUNT = '{{ $value | printf "%.0f" }}'  # `increase()` estimates: of 3 it makes 3.05
 PERCENT = "{{ $value | humanizePercentage }}"
 DURATION = "{{ $value | humanizeDuration }}"
 

@@ -61,6 +61,9 @@ CPU, MEMORY = 0.90, 0.85
 VOLUME = 20
 """A ratio of fewer deliveries than this in its window says nothing."""
 
+BAD = 3
+"""Fewer bad events than this are no burn, however rare the others are."""
+
 BEAT_SECONDS = 360
 """beat sleeps for up to beat_max_loop_interval, 300 s, between two turns of its loop."""
 

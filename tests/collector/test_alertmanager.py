@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -69,6 +70,24 @@ def test_nothing_can_be_sent_as_it_stands():
                 assert channel.get("to", ".invalid").endswith(".invalid")
 
 
+def test_a_page_says_all_that_happened(program: Callable[[str], Path], tmp_path: Path):
+    """A group of two alerts with different summaries has no common one."""
+    receivers = yaml.safe_load(CONFIG.read_text())["receivers"]
+    pages = [page for one in receivers for page in one.get("pagerduty_configs", ())]
+    happened = ("celery@a is gone", "celery@b is gone")
+    data = tmp_path / "group.json"
+    data.write_text(
+        json.dumps({"alerts": [{"annotations": {"summary": summary}} for summary in happened]})
+    )
+    for page in pages:
+        said = amtool(
+            program, "template", "render", f"--template.glob={tmp_path}/*.tmpl",
+            f"--template.data={data}", f"--template.text={page['description']}",
+        )  # fmt: skip
+        assert said == "; ".join(happened)
+    assert len(pages) == 2
+
+
 def test_inhibitions_name_alerts_that_exist():
     """A renamed alert would be told of in spite of what explains it."""
     config = yaml.safe_load(CONFIG.read_text())
@@ -133,6 +152,18 @@ def alert(name: str, **labels: str) -> dict[str, Any]:
             alert("CeleryNoWorkers", job="shop"),
             True,
             id="without-the-collector-nothing-is-known",
+        ),
+        pytest.param(
+            alert("CeleryCollectorUnreachable", job="otel-celery", instance="spare:8889"),
+            alert("CeleryNoWorkers", job="shop"),
+            False,
+            id="one-collector-of-two-explains-nothing",
+        ),
+        pytest.param(
+            alert("CeleryCollectorLosing", exporter="otlp_http", instance="spare:8888"),
+            alert("CeleryCollectorQueueFull", exporter="otlp_http", instance="collector:8888"),
+            False,
+            id="another-collector-has-another-queue",
         ),
         pytest.param(
             alert("CeleryNoWorkers", job="shop"),

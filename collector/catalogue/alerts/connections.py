@@ -68,7 +68,7 @@ ALERTS = (
     ),
     Alert(
         "CeleryBrokerFlapping",
-        f"{growth(select(c.BROKER_RECONNECTIONS), '15m', WORKER, ALIVE)} > 3",
+        f"{growth(select(c.BROKER_RECONNECTIONS), '15m', WORKER, ALIVE)} > 3.5",
         "0s",
         WARNING,
         OPERATIONS,
@@ -80,6 +80,11 @@ ALERTS = (
                 {**_up(), sample(c.BROKER_RECONNECTIONS, **_A): "_x70 1 2 3 4 5x40"},
                 at="21m",
                 fires=((_A, "celery@a of shop lost the broker 5 times in 15 minutes"),),
+            ),
+            Case(
+                "three times",
+                {**_up(), sample(c.BROKER_RECONNECTIONS, **_A): "9x70 10 11 12x40"},
+                at="21m",
             ),
             Case("once", {**_up(), sample(c.BROKER_RECONNECTIONS, **_A): "_x70 1x40"}, at="21m"),
         ),

@@ -51,7 +51,7 @@ ALERTS = (
     ),
     Alert(
         "CeleryTaskRejected",
-        f"{growth(_REJECTED, '1h', TASK, ALIVE)} > {limit.REJECTED_PER_HOUR}",
+        f"{growth(_REJECTED, '1h', TASK, ALIVE)} > {limit.REJECTED_PER_HOUR + 0.5}",
         "0s",
         WARNING,
         APPLICATION,
@@ -65,11 +65,12 @@ ALERTS = (
                 fires=(({TASK: "shop.pay"}, "shop.pay: 240 deliveries rejected in an hour"),),
             ),
             Case("one a minute and less", {**_UP, **_outcomes("rejected", "0x120 50x120")}, "1h"),
+            Case("a hundred", {**_UP, **_outcomes("rejected", "900x120 1000x120")}, "1h"),
         ),
     ),
     Alert(
         "CeleryTaskExpired",
-        f"{growth(_EXPIRED, '15m', TASK, ALIVE)} > {limit.VOLUME}",
+        f"{growth(_EXPIRED, '15m', TASK, ALIVE)} > {limit.VOLUME + 0.5}",
         "0s",
         WARNING,
         APPLICATION,
@@ -86,6 +87,7 @@ ALERTS = (
                 ),
             ),
             Case("one now and then", {**_UP, **_outcomes("expired", "0x60 5x60")}),
+            Case("twenty", {**_UP, **_outcomes("expired", "90x60 110x60")}),
         ),
     ),
 )

@@ -42,6 +42,9 @@ _FORGOTTEN = (
 
 _A = {"job": OF_ITSELF, "instance": "collector:8888"}
 _I = of("instance")
+_TARGET = sample("up", job=OF_WORKERS, instance="collector:8889")
+_SPARE = sample("up", job=OF_WORKERS, instance="spare:8889")
+_OWN = sample("up", **_A)
 
 
 def _grew(name: str, by: str) -> str:
@@ -70,26 +73,33 @@ def _points(name: str, values: str, **labels: str) -> dict[str, str]:
 ALERTS = (
     Alert(
         "CeleryCollectorDown",
-        f'up{{job=~"{OF_WORKERS}|{OF_ITSELF}"}} == 0\n'
-        f'or absent(up{{job="{OF_WORKERS}"}})',
-        "2m",
+        f'max by (job) (up{{job="{OF_WORKERS}"}}) == 0\nor absent(up{{job="{OF_WORKERS}"}})',
+        "1m",  # before the alerts that it holds back
         CRITICAL,
         TELEMETRY,
         "The Collector is down: nothing is known of Celery",
-        "Prometheus cannot scrape it. Workers go on and keep their counts; spans wait for a while"
+        "Prometheus can scrape none. Workers go on and keep their counts; spans wait for a while"
         " and are dropped then. Alerts about workers and queues are held back.",
         (
             Case(
                 "it does not answer",
-                {sample("up", job=OF_WORKERS, instance="collector:8889"): "1x20 0x60"},
+                {_TARGET: "1x20 0x60"},
                 at="10m",
                 fires=(
-                    (
-                        {"job": OF_WORKERS, "instance": "collector:8889"},
-                        "The Collector is down: nothing is known of Celery",
-                    ),
+                    ({"job": OF_WORKERS}, "The Collector is down: nothing is known of Celery"),
                 ),
             ),
+            Case(
+                "it answers again, and workers have not told it of themselves yet",
+                {_TARGET: "1x20 0x12 1x60"},
+                at="9m30s",
+                fires=(
+                    ({"job": OF_WORKERS}, "The Collector is down: nothing is known of Celery"),
+                ),
+            ),
+            Case("it has answered for three minutes", {_TARGET: "1x20 0x12 1x60"}, at="11m30s"),
+            Case("one of two", {_TARGET: "1x80", _SPARE: "1x20 0x60"}, at="15m"),
+            Case("only its own page is missing", {_TARGET: "1x80", _OWN: "1x20 0x60"}, at="15m"),
             Case(
                 "nobody scrapes it",
                 {},
@@ -99,9 +109,40 @@ ALERTS = (
             ),
             Case(
                 "a restart of a minute",
-                {sample("up", job=OF_WORKERS, instance="collector:8889"): "1x20 0x4 1x60"},
+                {_TARGET: "1x20 0x4 1x60"},
                 at="6m30s",
             ),
+        ),
+        keep="2m",
+    ),
+    Alert(
+        "CeleryCollectorUnreachable",
+        f'up{{job=~"{OF_WORKERS}|{OF_ITSELF}"}} == 0',
+        "2m",
+        WARNING,
+        TELEMETRY,
+        f"Prometheus cannot scrape {of('instance')} of {of('job')}",
+        "One of several Collectors, or the page on which it tells of itself. What this one was sent"
+        " is not known; the others' alerts go on.",
+        (
+            Case(
+                "one of two",
+                {_TARGET: "1x80", _SPARE: "1x20 0x60"},
+                at="15m",
+                fires=(
+                    (
+                        {"job": OF_WORKERS, "instance": "spare:8889"},
+                        "Prometheus cannot scrape spare:8889 of otel-celery",
+                    ),
+                ),
+            ),
+            Case(
+                "only its own page is missing",
+                {_TARGET: "1x80", _OWN: "1x20 0x60"},
+                at="15m",
+                fires=((_A, "Prometheus cannot scrape collector:8888 of otelcol-celery"),),
+            ),
+            Case("a restart of a minute", {_TARGET: "1x20 0x4 1x60"}, at="6m30s"),
         ),
     ),
     Alert(

@@ -180,7 +180,7 @@ ALERTS = (
     ),
     Alert(
         "CeleryClockSkew",
-        f"{growth(select(c.SKEW_CORRECTIONS), '15m', WORKER, ALIVE)} > {limit.VOLUME}",
+        f"{growth(select(c.SKEW_CORRECTIONS), '15m', WORKER, ALIVE)} > {limit.VOLUME + 0.5}",
         "0s",
         INFO,
         TELEMETRY,
@@ -199,6 +199,7 @@ ALERTS = (
                     ),
                 ),
             ),
+            Case("twenty", {**_UP, sample(c.SKEW_CORRECTIONS, **_A): "90x60 110x40"}),
             Case("one, by milliseconds", {**_UP, sample(c.SKEW_CORRECTIONS, **_A): "0x60 1x40"}),
         ),
     ),

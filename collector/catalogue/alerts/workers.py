@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collector.catalogue import thresholds as limit
-from collector.catalogue.promql import JOB, WORKER, select
+from collector.catalogue.alerts.pipeline import OF_WORKERS
+from collector.catalogue.promql import JOB, WORKER, remembered, select
 from collector.catalogue.recording import ALIVE, FRESH
 from collector.catalogue.rules import (
     COUNT,
@@ -43,6 +44,8 @@ _ABSENT = "" if _MAY_BE_NONE else "\nor absent(celery:workers_online)"
 _IN_HAND = select(c.TASK_COUNT, {c.HELD_STATE: '=~"active|reserved"'})
 _CPU = select(c.WORKER_CPU)
 _CONNECTED = select(c.BROKER_CONNECTED)
+_EXPECTED = remembered("celery:workers_expected")
+_SCRAPED = f'up{{job="{OF_WORKERS}"}}'
 _BEFORE = f"last_over_time({ALIVE}[1h] offset 5m)"
 
 ALERTS = (
@@ -78,8 +81,8 @@ ALERTS = (
     ),
     Alert(
         "CeleryWorkersMissing",
-        f"celery:workers_online < on ({JOB}) celery:workers_expected\n"
-        f"or 0 * (celery:workers_expected unless on ({JOB}) celery:workers_online)",
+        f"celery:workers_online < on ({JOB}) {_EXPECTED}\n"
+        f"or 0 * ({_EXPECTED} unless on ({JOB}) celery:workers_online)",
         "10m",
         WARNING,
         OPERATIONS,
@@ -93,6 +96,12 @@ ALERTS = (
                  **_up({**_A, "instance": "celery@c"}, "0+15x80 stale")},
                 at="35m",
                 fires=(({JOB: "shop"}, "shop: only 1 workers are online"),),
+            ),
+            Case(
+                "none ever came, and Prometheus was restarted: what it expects comes later",
+                {**_up(), sample("celery:workers_expected", job="batch"): "2x80 stale"},
+                at="26m",
+                fires=(({JOB: "batch"}, "batch: only 0 workers are online"),),
             ),
             Case("one of two is left", {**_up(), **_up(_B, "0+15x80 stale")}, at="35m"),
         ),
@@ -129,7 +138,11 @@ ALERTS = (
     Alert(
         "CeleryWorkerGone",
         f"sum by ({WORKER}) (last_over_time({_IN_HAND}[10m])) > 0\n"
-        f"unless on ({WORKER}) {ALIVE}",
+        f"unless on ({WORKER}) {ALIVE}\n"
+        # Their series go with the Collector's, and come back with their next export.
+        f"unless on () (\n"
+        f"  min_over_time({_SCRAPED}[3m]) == 0 and max_over_time({_SCRAPED}[15m]) == 1\n"
+        f")",
         "1m",
         WARNING,
         OPERATIONS,
@@ -152,6 +165,26 @@ ALERTS = (
                 at="7m",
             ),
             Case("busy and there", {**_up(), **_held("active", "4x100")}),
+            Case(
+                "busy, and the Collector was away for two minutes",
+                {
+                    sample("up", job=OF_WORKERS, instance="collector:8889"): "1x20 0x8 1x60",
+                    **_up(values="0+15x20 stale _x8 450+15x60"),
+                    **_held("active", "4x20 stale _x8 4x60"),
+                },
+                at="7m",
+            ),
+            Case(
+                "killed, while another Collector has long been away",
+                {
+                    sample("up", job=OF_WORKERS, instance="collector:8889"): "1x100",
+                    sample("up", job=OF_WORKERS, instance="spare:8889"): "0x100",
+                    **_up(values="0+15x80 stale"),
+                    **_held("active", "4x80 stale"),
+                },
+                at="22m",
+                fires=((_A, "celery@a of shop is gone, with 4 deliveries in hand"),),
+            ),
         ),
     ),
     Alert(
