@@ -45,7 +45,10 @@ Nothing is sent before the files with addresses and keys are mounted: the config
 its own. A hole in the scrapes is no event.
 - A worker that stops gives back what it holds, so it is not missed. One that is killed is.
 - A rolling deploy may cause info and warning, and wakes nobody. A service that scales to none \
-gets a row with 0 in `EXPECTED_WORKERS`.
+gets a row with 0 in `EXPECTED_WORKERS`. One with ten workers by day and two by night is warned \
+of each night, until it gets a row with 2.
+- An alert about a queue needs somebody who reads it. No worker consumes a queue of dead letters: \
+name it in `OTEL_CELERY_QUEUES`.
 - Every alert is tested both ways by `promtool`, in `collector/prometheus/tests/`.
 
 ## Alerts

@@ -26,17 +26,17 @@ from otel_celery import conventions as c
 FRESH = 60  # seconds since the last heartbeat of a worker that counts as alive
 ALIVE = select(c.WORKER_HEARTBEAT)
 
+FINAL = {
+    c.TASK_STATE: f'!~"{c.RETRY}|{c.REQUEUED}|{c.RETURNED}|{c.DELEGATED}|{c.IGNORED}"',
+    c.TASK_EXPECTED: '!="true"',
+}
+"""Outcomes that are the end of a task; an exception that it expects is no fault, nor a success."""
+
 _outcomes = select(c.OUTCOMES)
 _left = select(c.OUTCOMES, {c.TASK_STATE: f'!~"{c.REQUEUED}|{c.RETURNED}"'})
 _failures = "|".join((c.FAILURE, c.TIMEOUT, c.LOST, c.UNKNOWN, c.INVALID))
 _failed = select(c.OUTCOMES, {c.TASK_STATE: f'=~"{_failures}"', c.TASK_EXPECTED: '!="true"'})
-_final = select(
-    c.OUTCOMES,
-    {
-        c.TASK_STATE: f'!~"{c.RETRY}|{c.REQUEUED}|{c.RETURNED}|{c.DELEGATED}|{c.IGNORED}"',
-        c.TASK_EXPECTED: '!="true"',
-    },
-)
+_final = select(c.OUTCOMES, FINAL)
 _hard = select(c.OUTCOMES, {c.TASK_STATE: f'="{c.TIMEOUT}"'})
 _soft = select(
     c.OUTCOMES, {c.ERROR_TYPE: '="SoftTimeLimitExceeded"', c.TASK_STATE: f'="{c.FAILURE}"'}

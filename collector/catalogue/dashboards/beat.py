@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collector.catalogue import promql as q
+from collector.catalogue import thresholds as limit
 from collector.catalogue.dashboards import model as g
 from collector.catalogue.dashboards import terms as t
 from collector.catalogue.dashboards.model import Column, Panel, Query, Row
@@ -11,7 +12,7 @@ from otel_celery import conventions as c
 
 BY_ENTRY = t.show(q.ENTRY)
 AGE = f"time() - {series(c.BEAT_HEARTBEAT)}"
-LATE: g.Steps = ((None, g.GREEN), (60, g.YELLOW), (300, g.RED))
+LATE: g.Steps = ((None, g.GREEN), (300, g.YELLOW), (limit.BEAT_SECONDS, g.RED))
 SLOW: g.Steps = ((None, g.GREEN), (5, g.YELLOW), (60, g.RED))
 
 alive = Row(
@@ -20,8 +21,9 @@ alive = Row(
         Panel(
             kind="stat",
             title="Beats running",
-            says="Must be one for each schedule. Two send everything twice; none sends nothing.",
-            queries=(Query(f"count({AGE} < 60) or vector(0)"),),
+            says="Must be one for each schedule. Two send everything twice; none sends nothing."
+            " An idle one turns every five minutes, so one that hangs is counted for six.",
+            queries=(Query(f"count({AGE} < {limit.BEAT_SECONDS}) or vector(0)"),),
             steps=((None, g.RED), (1, g.GREEN), (2, g.RED)),
             width=4,
             height=6,

@@ -6,6 +6,7 @@ from collector.catalogue import promql as q
 from collector.catalogue.dashboards import model as g
 from collector.catalogue.dashboards import terms as t
 from collector.catalogue.dashboards.model import Column, Panel, Query, Row
+from collector.catalogue.recording import FINAL
 from otel_celery import conventions as c
 
 FULL: g.Steps = ((None, g.GREEN), (0.8, g.YELLOW), (0.95, g.RED))
@@ -144,12 +145,12 @@ failing = Row(
         Panel(
             kind="gauge",
             title="Success rate",
-            says="Part of all outcomes in the time shown that are successes. A retry is an outcome"
-            " too: a task that succeeds at its second try counts one of two.",
+            says="Part of the deliveries that ended for good in the time shown which are successes."
+            " Retries are not the end, and exceptions that a task expects no fault.",
             queries=(
                 Query(
                     f"{t.increase(c.OUTCOMES, '', SUCCEEDED)}"
-                    f" / {t.increase(c.OUTCOMES, '', t.OF_JOB)}"
+                    f" / {t.increase(c.OUTCOMES, '', {**t.OF_JOB, **FINAL})}"
                 ),
             ),
             unit="percentunit",

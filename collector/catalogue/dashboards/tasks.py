@@ -188,13 +188,9 @@ quality = Row(
         Panel(
             kind="timeseries",
             title="Success rate by task",
-            says="Part of a task's outcomes that are successes. Retries count as outcomes.",
-            queries=(
-                Query(
-                    t.recorded("celery:outcome_ratio", {**CHOSEN, c.TASK_STATE: t.is_(c.SUCCESS)}),
-                    BY_TASK,
-                ),
-            ),
+            says="Part of the deliveries that ended for good which are successes. Retries"
+            " are not the end, and exceptions that a task expects no fault.",
+            queries=(Query(t.recorded("celery:success_ratio", CHOSEN), BY_TASK),),
             unit="percentunit",
             low=0,
             high=1,
