@@ -45,7 +45,7 @@ test-stack: $(VENV)/.ready ## the pipeline with the real programs, which are bui
 	$(BIN)/pytest tests/stack $(ARGS) || status=1; \
 	exit $$status
 
-test-all: $(VENV)/.ready ## the tests on every Python found here x every Celery supported
+test-all: $(VENV)/.ready ## and what takes long, on every Python found here x every Celery supported
 	@$(BIN)/pytest $(SIDE_BY_SIDE) -m "not stack" $(ARGS)
 	@$(BIN)/python tests/matrix.py --all
 
