@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 from opentelemetry.context import Context, attach, detach
-
-from collector.native.build import BuildError
-from collector.native.programs import find
 
 HERE = Path(__file__).parent
 MARKS = {"brokers": "broker", "worker": "worker", "stack": "stack"}
@@ -36,25 +33,6 @@ def own_context() -> Iterator[None]:
     token = attach(Context())
     yield
     detach(token)
-
-
-@pytest.fixture(scope="session")
-def program() -> Callable[[str], Path]:
-    """Return what finds a program of the stack, built if need be.
-
-    Where there is none a test is skipped at home and fails in CI.
-    """
-
-    def found(name: str) -> Path:
-        try:
-            return find(name)
-        except BuildError as why:
-            missing = f"{name}: {str(why).splitlines()[0]}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
-
-    return found
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
