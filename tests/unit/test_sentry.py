@@ -191,7 +191,8 @@ def test_what_celery_logs_of_killed_tasks_makes_no_event_of_its_own(loggers: Any
         for each in lists:
             assert set(room._DOUBLE) <= each
         made.close()
-    assert [set(each) for each in lists] == before
+    if hasattr(loggers, "unignore_logger"):  # an older Sentry has no way back
+        assert [set(each) for each in lists] == before
 
 
 @pytest.mark.parametrize("missing", ["unignore_logger", "ignore_logger_for_sentry_logs"])
