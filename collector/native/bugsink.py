@@ -7,7 +7,6 @@ licensed for local use by one person, so that it is fetched and never shipped.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -20,6 +19,8 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from collector.native.build import cache, locked, say
 
 LOCK = Path(__file__).with_name("bugsink.txt")
 VERSION = next(
@@ -83,13 +84,11 @@ def install() -> Path:
 
     What takes longest, the migrations of an empty database, is done here once and copied later.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "otel-celery"
-    home = cache / f"bugsink-{VERSION}"
+    home = cache() / f"bugsink-{VERSION}"
     home.mkdir(parents=True, exist_ok=True)
-    with (home / "lock").open("w") as lock:  # two test runs may come at once
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked("bugsink"):  # two test runs may come at once
         if not (home / "ready").exists():
-            sys.stderr.write(f"installing Bugsink {VERSION} (once, about half a minute)\n")
+            say(f"installing Bugsink {VERSION} (once, about half a minute)")
             _install(home)
             (home / "ready").touch()
     return home

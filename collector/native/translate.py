@@ -51,9 +51,8 @@ class Translation:
 
     def text(self, text: str) -> str:
         """Return a word of a command, a variable's value or a file's text with its new words."""
-        if self._paths is not None:
-            text = self._paths.sub(lambda found: str(self.path(found[0])), text)
-        return _ADDRESS.sub(self._address, text)
+        moved = self._paths.sub(lambda found: str(self.path(found[0])), text)
+        return _ADDRESS.sub(self._address, moved)
 
     def environ(self) -> dict[str, str]:
         """Return the container's variables; hosts and ports of its own may stand apart there."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 import redis
@@ -21,7 +21,7 @@ from otel_celery.queues.amqp import AmqpReader
 from otel_celery.queues.generic import FilesystemReader, MemoryReader, SqlAlchemyReader
 from otel_celery.queues.reading import QueueReader, QueueReading
 from otel_celery.queues.redis import RedisReader
-from tests.services import ServiceMissing, rabbitmq_server, redis_server
+from tests.services import ServiceMissing, missing, rabbitmq_server, redis_server
 
 NOW = 1_800_000_000.0
 """What every reader's clock says."""
@@ -70,13 +70,6 @@ class Broker:
         with self.connection.channel() as channel:
             found = self.reader.read(channel, queues)
         return {reading.queue: reading for reading in found if isinstance(reading, QueueReading)}
-
-
-def missing(why: str) -> NoReturn:
-    """End a test whose service is not here: at home it is skipped, in CI it fails."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(why)
-    pytest.skip(why)
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-
-from tests.services import HOST, ServiceMissing, program
+from tests.services import HOST, ServiceMissing, missing, program
 
 
 class Certificate(NamedTuple):
@@ -19,12 +17,12 @@ class Certificate(NamedTuple):
 
 
 def certificate(folder: Path) -> Certificate:
-    """Return a new certificate for the loopback; skip where openssl is missing."""
+    """Return a new certificate for the loopback."""
     made = Certificate(folder / "cert.pem", folder / "key.pem")
     try:
         openssl = program("openssl")
-    except ServiceMissing as missing:
-        pytest.skip(str(missing))
+    except ServiceMissing as why:
+        missing(str(why))
     command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
     command += ["-nodes", "-days", "2", "-subj", "/CN=otelcol-celery test"]
     command += ["-addext", f"subjectAltName=IP:{HOST},DNS:localhost"]

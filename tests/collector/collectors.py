@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import Popen, run
 
 import requests
 from google.protobuf.message import Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from tests.receiver import Receiver
 from tests.services import HOST, free_port, running
 from tests.waiting import eventually
 
@@ -197,3 +200,23 @@ def _span(
     }
     span.attributes.extend(attributes(known | given))
     return span
+
+
+def by_trace(spans: Iterable[Span]) -> dict[bytes, set[bytes]]:
+    """Return the ids of spans by the id of their trace."""
+    found: dict[bytes, set[bytes]] = {}
+    for span in spans:
+        found.setdefault(span.trace_id, set()).add(span.span_id)
+    return found
+
+
+def sent_to_loki(backend: Receiver) -> list[LogRecord]:
+    """Return the log records that came to Loki's own address."""
+    return [
+        record
+        for request in list(backend.received)
+        if request.path == "/otlp/v1/logs"
+        for by_resource in ExportLogsServiceRequest.FromString(request.body).resource_logs
+        for by_scope in by_resource.scope_logs
+        for record in by_scope.log_records
+    ]

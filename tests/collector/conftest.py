@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from collector.native.build import BuildError
 from collector.native.programs import find
 from tests.receiver import Receiver, receiving
+from tests.services import missing
 
 
 @pytest.fixture(scope="session")
@@ -24,10 +24,7 @@ def program() -> Callable[[str], Path]:
         try:
             return find(name)
         except BuildError as why:
-            missing = f"{name}: {str(why).splitlines()[0]}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
+            missing(f"{name}: {str(why).splitlines()[0]}")
 
     return found
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from tests.collector.collectors import Collector, process, publish
+from tests.collector.collectors import Collector, by_trace, process, publish
 from tests.collector.test_metrics import gauge
 from tests.receiver import Receiver, receiving
 from tests.services import HOST
@@ -76,13 +75,6 @@ def send(tier: Tier) -> dict[bytes, set[bytes]]:
         if error:
             failed[sent.trace_id] = {sent.span_id, ran.span_id}
     return failed
-
-
-def by_trace(spans: list[Span]) -> dict[bytes, set[bytes]]:
-    found: dict[bytes, set[bytes]] = {}
-    for span in spans:
-        found.setdefault(span.trace_id, set()).add(span.span_id)
-    return found
 
 
 def counted(tier: Tier, name: str) -> float:

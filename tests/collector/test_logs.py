@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 from celery import Celery
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
-from tests.collector.collectors import Collector
+from tests.collector.collectors import Collector, sent_to_loki
 from tests.receiver import Receiver
 from tests.waiting import eventually
 from tests.worker import harness
@@ -38,18 +37,6 @@ def speak(broker: str, arguments: tuple[str, ...]) -> str:
         return str(sent.id)
 
 
-def arrived(backend: Receiver) -> list[LogRecord]:
-    """Return what came to Loki's address."""
-    return [
-        record
-        for request in list(backend.received)
-        if request.path == "/otlp/v1/logs"
-        for by_resource in ExportLogsServiceRequest.FromString(request.body).resource_logs
-        for by_scope in by_resource.scope_logs
-        for record in by_scope.log_records
-    ]
-
-
 def process_span(backend: Receiver, task_id: str) -> Seen:
     """Return the task's span as it came to the store of traces."""
     (found,) = (
@@ -74,11 +61,11 @@ def test_lines_of_a_task_reach_loki_with_its_trace(
         with harness.worker(tmp_path, environ, *WORKER, app="talking_app") as worker:
             task_id = speak(broker, (CANARY,))
             assert worker.stop() == 0
-        eventually(lambda: len(arrived(backend)) == 6, 30)
+        eventually(lambda: len(sent_to_loki(backend)) == 6, 30)
         span = eventually(lambda: _found(backend, task_id), 30)
-    assert {record.trace_id.hex() for record in arrived(backend)} == {span.trace}
-    assert arrived(backend)[0].span_id.hex() == span.id
-    assert CANARY not in repr(arrived(backend))
+    assert {record.trace_id.hex() for record in sent_to_loki(backend)} == {span.trace}
+    assert sent_to_loki(backend)[0].span_id.hex() == span.id
+    assert CANARY not in repr(sent_to_loki(backend))
 
 
 def _found(backend: Receiver, task_id: str) -> Seen:
@@ -117,6 +104,6 @@ def test_lines_of_files_reach_loki_with_their_trace(
 
 
 def _bodies(backend: Receiver, wanted: str) -> dict[str, LogRecord]:
-    found = {record.body.string_value: record for record in arrived(backend)}
+    found = {record.body.string_value: record for record in sent_to_loki(backend)}
     assert wanted in found
     return found

@@ -13,16 +13,15 @@ import yaml
 from kombu import Connection
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, SeverityNumber
+from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
 
 from tests.collector.certificates import certificate
-from tests.collector.collectors import BASE, OVERLAYS, Collector, attributes, process
+from tests.collector.collectors import BASE, OVERLAYS, Collector, attributes, process, sent_to_loki
 from tests.collector.test_metrics import gauge
 from tests.receiver import Received, Receiver, receiving
-from tests.services import HOST, ServiceMissing, free_port, rabbitmq_server, running
+from tests.services import HOST, ServiceMissing, free_port, missing, rabbitmq_server, running
 from tests.services import program as installed
 from tests.waiting import eventually
-from tests.worker.harness import missing
 
 pytestmark = pytest.mark.stack
 
@@ -141,17 +140,6 @@ def log_record(body: str, trace_id: bytes) -> ExportLogsServiceRequest:
     return request
 
 
-def records(backend: Receiver) -> list[LogRecord]:
-    return [
-        record
-        for request in backend.received
-        if request.path == "/otlp/v1/logs"
-        for by_resource in ExportLogsServiceRequest.FromString(request.body).resource_logs
-        for by_scope in by_resource.scope_logs
-        for record in by_scope.log_records
-    ]
-
-
 def test_logs_reach_loki_clean_and_with_their_trace(
     otelcol: Path, tmp_path: Path, environ: Mapping[str, str], backend: Receiver
 ):
@@ -159,7 +147,7 @@ def test_logs_reach_loki_clean_and_with_their_trace(
     with collector.running():
         said = "joe@mail.example.com at redis://u:p@broker/0"
         assert collector.post("logs", log_record(said, b"1234567890123456")).status_code == 200
-        record = eventually(lambda: records(backend), 30)[0]
+        record = eventually(lambda: sent_to_loki(backend), 30)[0]
     assert (record.trace_id, record.span_id) == (b"1234567890123456", b"12345678")
     assert record.body.string_value == "**** at redis://****@broker/0"
     assert {pair.key: pair.value.string_value for pair in record.attributes} == {"user": "****"}
@@ -186,7 +174,9 @@ def test_lines_of_log_files_become_records(
     log.write_text(f"{json.dumps(line)}\nno JSON at all\n")
     collector = Collector(otelcol, tmp_path / "collector", ["logs", "filelog"], environ)
     with collector.running():
-        first, second = eventually(lambda: len(records(backend)) == 2 and records(backend), 30)
+        first, second = eventually(
+            lambda: len(sent_to_loki(backend)) == 2 and sent_to_loki(backend), 30
+        )
     assert first.body.string_value == "task failed"
     assert first.trace_id.hex() == "ab" * 16
     assert first.span_id.hex() == "cd" * 8
@@ -195,8 +185,8 @@ def test_lines_of_log_files_become_records(
     assert second.body.string_value == "no JSON at all"
     log.write_text(log.read_text() + "and a third\n")
     with collector.running():
-        eventually(lambda: len(records(backend)) == 3, 30)
-    assert records(backend)[2].body.string_value == "and a third"
+        eventually(lambda: len(sent_to_loki(backend)) == 3, 30)
+    assert sent_to_loki(backend)[2].body.string_value == "and a third"
 
 
 def test_metrics_are_pushed_to_a_prometheus_under_the_names_that_it_scrapes(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from tests.collector.collectors import Collector, process, publish
+from tests.collector.collectors import Collector, by_trace, process, publish
 from tests.receiver import Receiver
 from tests.waiting import eventually
 
@@ -37,13 +36,6 @@ NO_REASON = {
 }
 
 
-def spans_by_trace(backend: Receiver) -> dict[bytes, set[bytes]]:
-    found = defaultdict(set)
-    for span in backend.spans:
-        found[span.trace_id].add(span.span_id)
-    return dict(found)
-
-
 @pytest.fixture
 def sampler(otelcol: Path, tmp_path: Path, backend: Receiver) -> Iterator[Collector]:
     """A Collector that keeps nothing without a reason."""
@@ -64,9 +56,9 @@ def test_what_has_a_reason_is_kept_whole_and_nothing_else(sampler: Collector, ba
         others.append(other.trace_id)
         sampler.send(other, service="shop-web")
         sampler.send(process(parent=other, **NO_REASON))  # type: ignore[arg-type]
-    eventually(lambda: spans_by_trace(backend) == wanted, 30)
+    eventually(lambda: by_trace(backend.spans) == wanted, 30)
     eventually(lambda: forgotten(sampler) >= len(others), 30)
-    assert spans_by_trace(backend) == wanted
+    assert by_trace(backend.spans) == wanted
 
 
 def test_a_reason_that_comes_after_the_trace_was_forgotten_still_counts(
@@ -83,20 +75,20 @@ def test_a_reason_that_comes_after_the_trace_was_forgotten_still_counts(
     ]
     sampler.send(*late)
     wanted = {span.trace_id: {span.span_id} for span in late}
-    eventually(lambda: spans_by_trace(backend) == wanted, 30)
+    eventually(lambda: by_trace(backend.spans) == wanted, 30)
 
 
 def test_what_comes_later_of_a_kept_trace_is_kept_too(sampler: Collector, backend: Receiver):
     sent = publish()
     failed = process(parent=sent, error="boom", celery__task__state="failure")
     sampler.send(failed)
-    eventually(lambda: sent.trace_id in spans_by_trace(backend), 30)
+    eventually(lambda: sent.trace_id in by_trace(backend.spans), 30)
     other = publish()
     sampler.send(other)
     eventually(lambda: forgotten(sampler) >= 1, 30)
     sampler.send(sent, service="shop-web")
     whole = {sent.trace_id: {sent.span_id, failed.span_id}}
-    eventually(lambda: spans_by_trace(backend) == whole, 30)
+    eventually(lambda: by_trace(backend.spans) == whole, 30)
 
 
 def test_about_the_share_that_was_asked_for_is_kept_of_the_rest(
@@ -117,8 +109,8 @@ def test_about_the_share_that_was_asked_for_is_kept_of_the_rest(
             collector.send(*(process(parent=parent, **NO_REASON) for parent in some))  # type: ignore[arg-type]
         collector.send(*failed)
         eventually(lambda: forgotten(collector) >= 0.85 * count, 60)
-        eventually(lambda: {span.trace_id for span in failed} <= set(spans_by_trace(backend)), 30)
-        kept = spans_by_trace(backend)
+        eventually(lambda: {span.trace_id for span in failed} <= set(by_trace(backend.spans)), 30)
+        kept = by_trace(backend.spans)
     for span in failed:
         kept.pop(span.trace_id)
     # 300 expected with a standard deviation of 16; a wrong rate would be far off.
@@ -131,7 +123,7 @@ def test_all_is_kept_unless_told(otelcol: Path, tmp_path: Path, backend: Receive
     sent: list[Span] = [process(celery__task__state="success") for _ in range(100)]
     with collector.running():
         collector.send(*sent)
-        eventually(lambda: len(spans_by_trace(backend)) == 100, 30)
+        eventually(lambda: len(by_trace(backend.spans)) == 100, 30)
 
 
 def test_when_too_many_wait_the_oldest_are_forgotten_and_the_page_tells(
@@ -151,7 +143,7 @@ def test_when_too_many_wait_the_oldest_are_forgotten_and_the_page_tells(
         collector.send(*failed)
         early, late = ({failed[0].span_id}, {parents[-1].span_id, failed[1].span_id})
         wanted = {parents[0].trace_id: early, parents[-1].trace_id: late}
-        eventually(lambda: spans_by_trace(backend) == wanted, 30)
+        eventually(lambda: by_trace(backend.spans) == wanted, 30)
 
 
 def test_sampling_does_not_change_what_is_counted(sampler: Collector):

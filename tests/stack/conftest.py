@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import pytest
 import redis
 
 from collector.native.stack import NATIVE, Stack, unavailable
+from tests.services import missing
 from tests.stack.day import Day
 from tests.waiting import eventually
 
@@ -21,12 +21,9 @@ OPEN_SECONDS = 75.0
 @pytest.fixture(scope="session")
 def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
     """Yield the stack after the shop has closed and everything that it sent has ended."""
-    missing = unavailable()
-    if missing:
-        why = "; ".join(f"{name}: {reason.splitlines()[0]}" for name, reason in missing.items())
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"the stack lacks {why}")
-        pytest.skip(f"the stack lacks {why}")
+    if lacks := unavailable():
+        why = "; ".join(f"{name}: {reason.splitlines()[0]}" for name, reason in lacks.items())
+        missing(f"the stack lacks {why}")
     environ = {"TAIL_DECISION_WAIT": "5s"}  # else each look for a trace waits for half a minute
     with Stack(tmp_path_factory.mktemp("stack"), NATIVE, environ=environ) as stack:
         opened = time.monotonic()

@@ -18,7 +18,7 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.receiver import Receiver
-from tests.services import ServiceMissing, redis_server
+from tests.services import ServiceMissing, missing, redis_server
 from tests.waiting import eventually
 
 HERE = Path(__file__).parent
@@ -29,13 +29,6 @@ PRODUCER, CONSUMER, INTERNAL = (
     Span.SPAN_KIND_CONSUMER,
     Span.SPAN_KIND_INTERNAL,
 )
-
-
-def missing(why: str) -> None:
-    """Skip at home, fail in CI: there, what is needed must be there."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(why)
-    pytest.skip(why)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ import pytest
 from otel_celery.cli.receiver import Receiver
 from otel_celery.cli.store import Store
 from otel_celery.cli.waterfall import is_complete
+from tests.services import missing
 
 DEMO = [sys.executable, "-m", "otel_celery.cli", "demo"]
 ROOT = Path(__file__).parents[2]
@@ -102,8 +103,9 @@ def test_a_message_that_comes_again_is_run_again(tasks):
     assert row["requeued"] == row["ok"] > 0
 
 
-@pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not on PATH")
 def test_redis_is_used_where_it_is_installed(told):
+    if shutil.which("redis-server") is None:
+        missing("redis-server is not on PATH")
     assert told["broker"] == "redis"
 
 

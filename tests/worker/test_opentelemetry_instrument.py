@@ -14,7 +14,7 @@ import pytest
 from celery import Celery
 
 from tests.receiver import receiving
-from tests.services import running
+from tests.services import missing, running
 from tests.waiting import eventually
 from tests.worker import harness
 from tests.worker.harness import CONSUMER, Seen
@@ -77,7 +77,7 @@ def told(folder: Path, url: str, pool: str, **variables: str) -> Told:
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Yield a Redis of this file's own."""
     if shutil.which("opentelemetry-instrument", path=str(Path(sys.executable).parent)) is None:
-        harness.missing("opentelemetry-instrument is not installed")
+        missing("opentelemetry-instrument is not installed")
     with harness.broker(tmp_path_factory.mktemp("redis")) as url:
         yield url
 

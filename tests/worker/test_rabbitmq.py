@@ -13,7 +13,7 @@ import pytest
 from celery import Celery
 
 from tests.receiver import Receiver, receiving
-from tests.services import ServiceMissing, rabbitmq_server
+from tests.services import ServiceMissing, missing, rabbitmq_server
 from tests.waiting import eventually
 from tests.worker import harness
 from tests.worker.cable import cable
@@ -49,7 +49,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         with rabbitmq_server(folder) as broker, harness.broker(folder) as backend:
             yield Services(broker, backend)
     except ServiceMissing as why:
-        harness.missing(str(why))
+        missing(str(why))
 
 
 @pytest.fixture
