@@ -16,7 +16,7 @@ SIDE_BY_SIDE := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo stack collector collector-sources test test-stack test-all check check-lock docs \
+.PHONY: help demo stack collector collector-sources test test-stack test-faults test-all check check-lock docs results \
 	picture pictures lock clean
 
 help: ## this list
@@ -44,6 +44,13 @@ test-stack: $(VENV)/.ready ## the pipeline with the real programs, which are bui
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m stack --ignore tests/stack $(ARGS) || status=1; \
 	$(BIN)/pytest tests/stack $(ARGS) || status=1; \
 	exit $$status
+
+test-faults: $(VENV)/.ready ## every fault of docs/faults.md, and contrib beside us; a quiet machine is best
+	@$(BIN)/pytest tests/faults $(ARGS)
+
+results: $(VENV)/.ready ## docs/faults.md anew, from the newest run of test-faults
+	@$(BIN)/python -m tests.faults.results
+	@$(BIN)/python -m tests.tables
 
 test-all: $(VENV)/.ready ## and what takes long, on every Python found here x every Celery supported
 	@$(BIN)/pytest $(SIDE_BY_SIDE) -m "not stack" $(ARGS)

@@ -12,7 +12,7 @@ import pytest
 from opentelemetry.context import Context, attach, detach
 
 HERE = Path(__file__).parent
-MARKS = {"brokers": "broker", "worker": "worker", "stack": "stack"}
+MARKS = {"brokers": "broker", "faults": "worker", "worker": "worker", "stack": "stack"}
 
 # No deadline: a shared machine is slow now and then, and that is not the property in question.
 hypothesis.settings.register_profile("otel-celery", deadline=None, print_blob=True)

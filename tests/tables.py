@@ -14,6 +14,7 @@ from otel_celery import conventions as c
 from otel_celery.lane_metrics import LANE_METRICS
 from otel_celery.outcome import HowEnded, judge
 from otel_celery.settings import rows as settings
+from tests.faults import results
 from tests.worker.expected import ALL, CASES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -229,6 +230,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "pools": pools,
     "pools-in-short": in_short,
     "series": series,
+    "faults": results.page,
+    "faults-versions": results.versions,
 }
 
 
