@@ -98,7 +98,8 @@ TASKS = (
         "celery:success_ratio",
         "Share of success among the deliveries that ended for good; retries, requeued and returned"
         " deliveries are not the end, and expected exceptions no fault.",
-        f'sum by ({TASK}) (celery:outcome_rate{{{STATE}="{c.SUCCESS}"}})\n'
+        f'(sum by ({TASK}) (celery:outcome_rate{{{STATE}="{c.SUCCESS}"}})'
+        f" or 0 * sum by ({TASK}) (celery:outcome_rate))\n"
         f"/ on ({TASK}) (sum by ({TASK}) (rate({_final}[5m])) > 0)",
     ),
     Recording(

@@ -103,14 +103,18 @@ def test_without_a_collector_a_worker_works(
     """It is ready as soon as ever, its tasks succeed, and its stop takes the budget at most."""
     slack = 7  # seconds, on a busy machine; less than the 10 of the exporter's timeout
     environ["OTEL_CELERY_FLUSH_TIMEOUT"] = str(BUDGET)
-    usual = lasted(tmp_path, environ, client)
     if silent:
         receiver.answers.extend([Answer(stall=True)] * 1000)
+        nobody = environ
     else:
-        environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{free_port()}"
-    found = lasted(tmp_path, environ, client)
-    assert found.start < usual.start + slack
-    assert found.stop < usual.stop + BUDGET + slack
+        nobody = environ | {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}"}
+    for _ in range(3):  # a machine is slow now and then, what we did wrong would be each time
+        usual = lasted(tmp_path, environ | {"OTEL_SDK_DISABLED": "true"}, client)
+        found = lasted(tmp_path, nobody, client)
+        late = found.start - usual.start, found.stop - usual.stop - BUDGET
+        if max(late) < slack:
+            return
+    raise AssertionError(f"{late} seconds later than a worker that tells nothing")
 
 
 def test_what_was_told_to_nobody_is_told_when_the_collector_comes(

@@ -115,6 +115,11 @@ ALERTS = (
                 fires=(({TASK: "shop.pay"}, "shop.pay: only 90% end in success"),),
             ),
             Case(
+                "none ever succeeded",
+                _outcomes("rejected", "0+1x120"),
+                fires=(({TASK: "shop.pay"}, "shop.pay: only 0% end in success"),),
+            ),
+            Case(
                 "each one is tried twice and succeeds",
                 {
                     **_outcomes("success", "0+9x120"),
