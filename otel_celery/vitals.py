@@ -35,6 +35,7 @@ class Vitals:
         self.beaten_at = 0.0
         self.reads_queues = True
         self._pool_size = 0
+        self._cpu_seconds = 0.0
         self._counts = counts
         self._process = psutil.Process()
 
@@ -98,7 +99,9 @@ class Vitals:
             except psutil.NoSuchProcess:
                 continue
             total += times.user + times.system
-        yield total, {}
+        # A child that ends between the two readings is in neither; a counter may not fall.
+        self._cpu_seconds = max(self._cpu_seconds, total)
+        yield self._cpu_seconds, {}
 
     def _memory(self) -> Points:
         total = 0

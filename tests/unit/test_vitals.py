@@ -143,6 +143,8 @@ def test_cpu_and_memory_are_those_of_main_and_its_pool_processes(
     monkeypatch.setattr(vitals, "_process", main)
     assert readings.values(c.WORKER_CPU) == {(): 54322.0}
     assert readings.values(c.WORKER_MEMORY) == {(): 3200}
+    main.children = lambda: [ended]  # and is not yet among those that were waited for
+    assert readings.values(c.WORKER_CPU) == {(): 54322.0}
 
 
 @pytest.mark.parametrize(
