@@ -20,8 +20,8 @@ LAYERS = {
     "instruments": "taskspan notes metrics counts logs sampling",
     "Celery": "publish delivery request ending execution eager beat queues queue_metrics seams"
     " takeover guard voice log_tap",
-    "process": "process lane_metrics sdk wire relay vitals speaker lanes courier worker hooks"
-    " pool_process sentry sentry_main sentry_task sentry_event",
+    "process": "process exporter lane_metrics sdk wire relay vitals speaker lanes courier worker"
+    " hooks pool_process sentry sentry_main sentry_task sentry_event",
     "top": "bootstrap",
     "tools": "__init__ auto distro configurator cli testing",
 }

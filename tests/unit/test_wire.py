@@ -16,8 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_celery import wire
-from otel_celery.wire import MAX_RECORD, Ear, Mouth, Record
+from otel_celery.wire import MAX_RECORD, Ear, Mouth, Record, framing
 from tests.waiting import eventually
 
 BACKLOG = 64  # records that wait in the sender when main does not read
@@ -28,9 +27,9 @@ ME = os.getpid()
 @pytest.fixture(params=[pytest.param(True, id="seqpacket"), pytest.param(False, id="stream")])
 def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Both kinds of socket; a kernel without SEQPACKET has streams."""
-    if request.param and not wire.SEQPACKET:
+    if request.param and not framing.SEQPACKET:
         pytest.skip("no SOCK_SEQPACKET here")
-    monkeypatch.setattr(wire, "SEQPACKET", request.param)
+    monkeypatch.setattr(framing, "SEQPACKET", request.param)
     return request.param
 
 
@@ -58,19 +57,19 @@ def heard(ear: Ear) -> list[tuple[int, int, bytes]]:
 
 def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Buffers of a few kilobytes, so that a test fills them at once."""
-    monkeypatch.setattr(wire, "_BUFFER", 1)
+    monkeypatch.setattr(framing, "BUFFER", 1)
 
 
 def stranger(ear: Ear) -> socket.socket:
     """Somebody of the same user who does not speak our language."""
-    kind = socket.SOCK_SEQPACKET if wire.SEQPACKET else socket.SOCK_STREAM
+    kind = socket.SOCK_SEQPACKET if framing.SEQPACKET else socket.SOCK_STREAM
     end = socket.socket(socket.AF_UNIX, kind)
     end.connect(ear.path)
     return end
 
 
 def framed(record: bytes) -> bytes:
-    return record if wire.SEQPACKET else struct.pack("<I", len(record)) + record
+    return record if framing.SEQPACKET else struct.pack("<I", len(record)) + record
 
 
 @pytest.mark.parametrize(
@@ -206,9 +205,9 @@ def test_an_end_is_noted_with_its_process_and_time_after_its_last_record(ear: Ea
 
 SENDER = """
 import sys
-from otel_celery import wire
-wire.SEQPACKET = sys.argv[2] == "True"
-mouth = wire.Mouth(sys.argv[1])
+from otel_celery.wire import Mouth, framing
+framing.SEQPACKET = sys.argv[2] == "True"
+mouth = Mouth(sys.argv[1])
 while True:
     mouth.send(1, b"<" + b"x" * 5000 + b">")
 """

@@ -1,0 +1,98 @@
+"""What does a process need that exports?
+
+A speaker that turns facts into spans and points, a courier that sends them, and the lanes between.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from opentelemetry import trace
+
+from otel_celery import __version__, sdk
+from otel_celery import conventions as c
+from otel_celery.courier import Courier
+from otel_celery.guard import Guard
+from otel_celery.lane_metrics import LOG_ROWS, LaneMetrics
+from otel_celery.lanes import LogLane, NoLane
+from otel_celery.metrics import Instruments
+from otel_celery.sdk.system_metrics import observe_process
+from otel_celery.settings import Settings
+from otel_celery.spans import Identity
+from otel_celery.speaker import Speaker
+from otel_celery.wire import Ear
+
+_EXPORT_INTERVAL = 1.0  # seconds between two exports of spans
+
+
+class Exporter:
+    """Speaker, courier and what they need: one of each process that exports.
+
+    Args:
+        settings: of the deployment.
+        guard: keeps faults.
+        instance_id: `service.instance.id`.
+        service: `service.name` unless a variable gives one.
+        attributes: further ones of the resource.
+        identity: of the worker.
+        ear: where its pool processes are heard.
+        metric_exporters: further ones, from code.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        guard: Guard,
+        instance_id: str,
+        service: str,
+        attributes: dict[str, str],
+        identity: Identity = Identity(),  # noqa: B008 - immutable
+        ear: Ear | None = None,
+        metric_exporters: Sequence[Any] = (),
+    ) -> None:
+        self.resource = sdk.build_resource(instance_id, service, **attributes)
+        self.lane = sdk.build_span_lane(self.resource, trace.get_tracer_provider())
+        self.metering = sdk.build_meter_provider(
+            self.resource, metric_exporters, serve=bool(identity.worker)
+        )
+        self.instruments = Instruments(
+            self.metering.provider.get_meter(c.SCOPE, __version__, c.SCHEMA_URL)
+        )
+        # Log records are those of tasks: only a worker has any.
+        self.logs: LogLane = sdk.build_log_lane(self.resource) if identity.worker else NoLane()
+        LaneMetrics(self.lane).observe(self.instruments)
+        LaneMetrics(self.logs, LOG_ROWS).observe(self.instruments)
+        self.speaker = Speaker(
+            guard, self.lane, self.instruments, identity, ear, settings.capture, self.logs
+        )
+        self.metering.gate = self.speaker.lock
+        self.courier = Courier(guard.report)
+        self.lane.wake = self.courier.every(_EXPORT_INTERVAL, self.lane.export)
+        self.logs.wake = self.courier.every(_EXPORT_INTERVAL, self.logs.export)
+        self._budget = settings.flush_timeout
+        self._stopped = False
+
+    def start(self) -> None:
+        """Start the two threads; after the last fork that is known of."""
+        observe_process(self.metering.provider)
+        self.courier.every(self.metering.interval, self.metering.collect)
+        self.speaker.start()
+        self.courier.start()
+
+    def flush(self, timeout: float) -> bool:
+        """Tell and export what is there by now."""
+        self.speaker.speak()
+        return self.courier.flush(timeout)
+
+    def stop(self) -> None:
+        """Tell what is left and export it, within the budget; once."""
+        if self._stopped:
+            return
+        self._stopped = True
+        end = time.monotonic() + self._budget
+        self.speaker.stop(self._budget / 2)
+        self.courier.flush(max(end - time.monotonic(), 0.0))
+        self.courier.stop()
+        self.metering.close()
