@@ -19,6 +19,8 @@ from otel_celery.wire.framing import Record
 _MOST_HEARD = 2 * framing.BUFFER
 """Bytes of one peer at a time: the kernel doubles the size, no more can wait."""
 _CREDENTIALS = struct.Struct("3i")
+_PREFIX = "otel-celery-"
+_YOUNG = 60.0  # seconds: whoever made such a directory may not be listening yet
 
 
 def _bind(listener: socket.socket) -> tuple[str, str]:
@@ -29,7 +31,7 @@ def _bind(listener: socket.socket) -> tuple[str, str]:
     """
     directory = ""
     try:
-        directory = tempfile.mkdtemp(prefix="otel-celery-")  # mode 0700
+        directory = tempfile.mkdtemp(prefix=_PREFIX)  # mode 0700
         path = str(Path(directory, "relay"))
         listener.bind(path)
     except OSError:
@@ -42,10 +44,27 @@ def _bind(listener: socket.socket) -> tuple[str, str]:
     return directory, path
 
 
+def _sweep() -> None:
+    """Remove what workers of this user left that were killed: nobody listens there any more."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/"):
+        try:
+            told = path.lstat()
+            if told.st_uid != os.getuid() or time.time() - told.st_mtime < _YOUNG:
+                continue
+            with framing.new_socket() as probe:
+                probe.setblocking(False)
+                probe.connect(str(path / "relay"))
+        except ConnectionRefusedError:
+            shutil.rmtree(path, ignore_errors=True)  # which follows no link
+        except OSError:
+            continue
+
+
 class Ear:
     """Main's end: listens, takes whole records, sees who has gone."""
 
     def __init__(self) -> None:
+        _sweep()
         self._listener = framing.new_socket()
         self._directory, self.path = _bind(self._listener)
         self._listener.listen(1024)

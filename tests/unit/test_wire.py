@@ -474,3 +474,24 @@ def test_what_a_signal_handler_sends_while_a_record_leaves_goes_behind_it(
     mouth.send(1, b"one")
     mouth.send(1, b"three")
     assert heard(ear) == [(1, 0, b"one"), (1, 0, b"two"), (1, 0, b"three")]
+
+
+def test_what_a_killed_worker_left_is_removed_by_the_next(
+    kernel: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Only directories that are no longer listened at, and not those of workers that begin."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    alive, killed, begins = Ear(), Ear(), Ear()
+    for ear in (killed, begins):
+        ear._listener.close()
+    yesterday = time.time() - 86_400
+    for ear in (alive, killed):
+        os.utime(Path(ear.path).parent, (yesterday, yesterday))
+    other = tmp_path / "otel-celery-of-somebody"
+    other.mkdir()
+    os.utime(other, (yesterday, yesterday))
+    Ear().close()
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {Path(ear.path).parent.name for ear in (alive, begins)} | {other.name}
+    for ear in (alive, begins, killed):
+        ear.close()
