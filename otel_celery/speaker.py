@@ -167,9 +167,9 @@ class Speaker:
             self._gone[pid] = at
             if len(self._gone) > _MOST_GONE:
                 self._gone.popitem(last=False)
-        if ear.refused:
-            self.counts.add(c.RELAY_DROPPED, {}, ear.refused)
-            ear.refused = 0
+        if ear.refused or ear.lost:
+            self.counts.add(c.RELAY_DROPPED, {}, ear.refused + ear.lost)
+            ear.refused = ear.lost = 0
 
     def _heard_note(self, note: Note) -> None:
         self._notes[note.span_id] = note

@@ -3,7 +3,8 @@
 Main listens on a `SOCK_SEQPACKET` socket in a private directory; each pool process connects, so
 that each has a buffer of its own, and end-of-file says that a dead process's last word has been
 read. Nothing at the sending end ever waits: what does not fit is kept in a short backlog, then
-dropped and counted, and the count travels with the next record.
+dropped and counted, and the count travels with the next record, or is found when the process has
+ended.
 
 Where the kernel has no SEQPACKET for local sockets (macOS), STREAM with a length prefix.
 """

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from otel_celery.wire import framing
+from otel_celery.wire import framing, will
 from otel_celery.wire.framing import Record
 
 _MOST_HEARD = 2 * framing.BUFFER
@@ -74,6 +74,8 @@ class Ear:
         self._poll.register(self._listener, select.POLLIN)
         self._space = bytearray(framing.MAX_RECORD)
         self.refused = 0
+        self.lost = 0
+        """Records that processes took along that have ended."""
         self.gone: deque[tuple[int, int]] = deque()
         """(pid, monotonic ns) of processes that have ended, and whose last record has been read."""
 
@@ -124,6 +126,7 @@ class Ear:
             if not size:
                 self._forget(number)
                 self.gone.append((pid, time.monotonic_ns()))
+                self.lost += will.read(self.path, pid)
                 return
             heard += size
             if framing.SEQPACKET:

@@ -10,6 +10,7 @@ import time
 from collections import deque
 
 from otel_celery.wire import framing
+from otel_celery.wire.will import Will
 
 _BACKLOG = 64
 _NONBLOCKING = socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
@@ -30,12 +31,16 @@ class Mouth:
         self._pumping = False
         self.dropped = 0
         self._untold = 0
+        self._will = Will(path)
         self._lock = threading.RLock()  # tasks end spans in threads of their own, too
 
     def send(self, kind: int, payload: bytes) -> bool:
         """Send a record without waiting; False: it was dropped and counted."""
         with self._lock:
-            return self._send(kind, payload)
+            try:
+                return self._send(kind, payload)
+            finally:
+                self._bequeath()
 
     def offer(self, kind: int, payload: bytes) -> bool:
         """Send a record if it can go now; False: nothing was done or counted."""
@@ -57,6 +62,7 @@ class Mouth:
             self._backlog.popleft()  # what a signal handler sent meanwhile stays
             self._rest = b""
             self._untold += untold
+            self._bequeath()
             return False
 
     def lose(self, records: int = 1) -> None:
@@ -64,6 +70,13 @@ class Mouth:
         with self._lock:
             self.dropped += records
             self._untold += records
+            self._bequeath()
+
+    def _bequeath(self) -> None:
+        """Note what would be lost with this process, if that is anything."""
+        if self._backlog or self._untold or self._will.records:
+            waiting = sum(1 + self._told_by(record) for record in self._backlog)
+            self._will.write(self._untold + waiting)
 
     def _record(self, kind: int, payload: bytes) -> bytes:
         record = framing.HEAD.pack(framing.MAGIC, kind, self._untold) + payload
@@ -81,10 +94,14 @@ class Mouth:
         return self.dropped == lost
 
     def _lose(self, record: bytes) -> None:
-        self._untold += framing.HEAD.unpack_from(
-            record, 0 if framing.SEQPACKET else framing.LENGTH.size
-        )[2]
+        self._untold += self._told_by(record)
         self._drop()
+
+    @staticmethod
+    def _told_by(record: bytes) -> int:
+        """Return how many dropped records a record tells of."""
+        start = 0 if framing.SEQPACKET else framing.LENGTH.size
+        return int(framing.HEAD.unpack_from(record, start)[2])
 
     def _drop(self) -> bool:
         self.lose()
@@ -132,6 +149,7 @@ class Mouth:
                 if not self._backlog or self._socket is None or left <= 0:
                     break
                 select.select([], [self._socket], [], left)
+            self._bequeath()
             return not self._backlog
 
     def _connect(self) -> socket.socket:

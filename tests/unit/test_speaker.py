@@ -53,7 +53,7 @@ class Ear:
     def __init__(self) -> None:
         self.said: deque[Record] = deque()
         self.gone: deque[tuple[int, int]] = deque()
-        self.refused = 0
+        self.refused = self.lost = 0
 
     def records(self) -> Any:
         while self.said:
