@@ -65,7 +65,7 @@ class Instrumentation:
         self._hooks = Hooks(self.guard, self.deliveries, lambda: self._worker)
         self._beat: Beat | None = None
         self._pool_process: PoolProcess | None = None
-        self._logs = TaskLogs(current_task_id)
+        self._logs = TaskLogs(current_task_id, self.guard)
         self._tap = LogTap(self.guard, current_task, self.here.log, sdk.app_tells_logs)
         self._handlers: list[tuple[Any, Callable[..., Any]]] = []
         self.active = False
@@ -162,7 +162,7 @@ class Instrumentation:
     def _end_embedded_beat(self, number: int, _: Any) -> None:
         """Export before the process dies of the signal; Celery gives it no other moment."""
         signal.signal(number, signal.SIG_DFL)
-        self.here.stop()
+        self.guard("stop", self.here.stop)()
         os.kill(os.getpid(), number)
 
     def on_task_unknown(self, sender: Any, message: Any, **_: Any) -> None:
@@ -225,6 +225,7 @@ def after_instrumentors() -> None:
 def _forget_after_fork() -> None:
     """In a forked child: what was started for telemetry belongs to the parent."""
     if _current is not None:
+        _current.guard.faults.clear()  # the parent tells of its own
         if _current.here.role is Role.WORKER:
             _current.guard("fork", renew_after_fork)()
             _current.guard("fork", _current.errors.renew)()

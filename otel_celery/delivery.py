@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from opentelemetry.context import attach
 from opentelemetry.trace import SpanKind
 
 from otel_celery import conventions as c
@@ -19,6 +20,7 @@ from otel_celery.ending import classify, expected_by, failure_of_info, plain
 from otel_celery.envelope import Trace
 from otel_celery.facts import Delivery, Ended, Failure, Received, Started
 from otel_celery.outcome import HowEnded, judge
+from otel_celery.sampling import context_of
 from otel_celery.voice import Brokers, Voice
 
 _SILENT = {
@@ -40,6 +42,7 @@ class Deliveries:
         self.start = guard("started", self._start)
         self.end = guard("ended", self._end)
         self.settle = guard("settled", self._settle)
+        self.enter = guard("context", lambda delivery: attach(context_of(delivery.own)))
         self.never_began = guard("rejected", self._never_began)
 
     @property

@@ -15,6 +15,7 @@ from opentelemetry.trace import (
 )
 
 from otel_celery.conventions import LOG_SPAN_ID, LOG_TASK_ID, LOG_TRACE_ID
+from otel_celery.guard import Guard
 
 _OURS = frozenset({LOG_TRACE_ID, LOG_SPAN_ID, LOG_TASK_ID})
 
@@ -27,17 +28,18 @@ class TaskLogs:
 
     Args:
         task_id: tells the id of the task that runs here now, if any. It is called within the
-            program's own logging calls: it must not raise and must not log.
+            program's own logging calls: it must not log.
+        guard: keeps faults away from those.
     """
 
-    def __init__(self, task_id: Callable[[], str | None]) -> None:
-        self._task_id = task_id
+    def __init__(self, task_id: Callable[[], str | None], guard: Guard) -> None:
+        self._task_id, self._guard = task_id, guard
         self._factory: _Factory | None = None
 
     def install(self) -> None:
         """Begin, on top of whatever makes the log records now; once is enough."""
         if self._factory is None:
-            self._factory = _Factory(logging.getLogRecordFactory(), self._task_id)
+            self._factory = _Factory(logging.getLogRecordFactory(), self._task_id, self._guard)
             logging.setLogRecordFactory(self._factory)
 
     def uninstall(self) -> None:
@@ -53,23 +55,30 @@ class _Factory:
     """Makes a log record as before, and says where it was made."""
 
     def __init__(
-        self, previous: Callable[..., logging.LogRecord], task_id: Callable[[], str | None]
+        self,
+        previous: Callable[..., logging.LogRecord],
+        task_id: Callable[[], str | None],
+        guard: Guard,
     ) -> None:
         self.previous = previous
         self.active = True
         self._task_id = task_id
+        self._mark = guard("log line", self._say)
 
     def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
         record = self.previous(*args, **kwargs)
         if self.active:
-            span = get_current_span().get_span_context()
-            trace_id, span_id = span.trace_id, span.span_id
-            fields = _Fields(record.__dict__)
-            fields[LOG_TRACE_ID] = format_trace_id(trace_id) if trace_id != INVALID_TRACE_ID else ""
-            fields[LOG_SPAN_ID] = format_span_id(span_id) if span_id != INVALID_SPAN_ID else ""
-            fields[LOG_TASK_ID] = self._task_id() or ""
-            record.__dict__ = fields
+            self._mark(record)
         return record
+
+    def _say(self, record: logging.LogRecord) -> None:
+        span = get_current_span().get_span_context()
+        trace_id, span_id = span.trace_id, span.span_id
+        fields = _Fields(record.__dict__)
+        fields[LOG_TRACE_ID] = format_trace_id(trace_id) if trace_id != INVALID_TRACE_ID else ""
+        fields[LOG_SPAN_ID] = format_span_id(span_id) if span_id != INVALID_SPAN_ID else ""
+        fields[LOG_TASK_ID] = self._task_id() or ""
+        record.__dict__ = fields
 
 
 class _Fields(dict[str, Any]):

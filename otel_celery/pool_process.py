@@ -31,10 +31,9 @@ class PoolProcess:
     """
 
     def __init__(self, here: Here, limits: Limits, errors: Errors) -> None:
-        if not here.relay_path:
-            here.relay_worker, _, here.relay_path = os.environ.get(RELAY_VARIABLE, "").partition(
-                " "
-            )
+        told = os.environ.pop(RELAY_VARIABLE, "")  # programs that a task starts are strangers
+        if not here.relay:
+            here.relay_worker, _, here.relay = told.partition(" ")
         self._here, self._teller = here, here.tell_main()
         self._nodename = nodename = here.relay_worker
         self._resource = functools.partial(
@@ -52,7 +51,9 @@ class PoolProcess:
     def _provide(self) -> None:
         """Give what tasks make a way out, where the application has none."""
         provide_tracer(self._resource(instance_id=self._nodename), self._here.user_span)
-        provide_meter(lambda: self._resource(instance_id=f"{self._nodename}#{seams.slot()}"))
+        provide_meter(
+            lambda: self._resource(instance_id=f"{self._nodename}#{seams.slot()}"), self._here.guard
+        )
 
     def stop(self) -> None:
         """The process leaves by itself, soon and by `os._exit`."""

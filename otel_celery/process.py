@@ -61,12 +61,14 @@ class Here:
         self.settings, self.guard, self.baggage = settings, guard, baggage
         self.structure = settings.trace_structure
         self.service, self._metric_exporters = service, metric_exporters
-        self.relay_path = ""
+        self.relay = ""
+        """Where main listens, see `Ear.address`."""
         self.relay_worker = ""
         """The worker whose fork this is; both survive a fork."""
         self.on_publisher: Callable[[], object] = _nothing
         """Called before the first publish of a process that is nothing else."""
         self.exporter: Exporter | None = None
+        self.user_span = guard("user span", self._user_span)
         self._be_nobody()
 
     def _be_nobody(self) -> None:
@@ -142,11 +144,11 @@ class Here:
     def tell_main(self) -> Teller:
         """Become a pool process, which tells its main."""
         self.role = Role.POOL_PROCESS
-        self.teller = Teller(Mouth(self.relay_path), self.guard)
+        self.teller = Teller(Mouth(self.relay), self.guard)
         self._tell = self.teller.tell
         return self.teller
 
-    def user_span(self, span: Any) -> None:
+    def _user_span(self, span: Any) -> None:
         """Take an SDK span that user code ended here, be it in a process that a task forked."""
         if self.teller is not None:
             self.teller.span(span)

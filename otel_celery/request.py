@@ -12,12 +12,11 @@ from typing import Any
 
 from billiard.einfo import ExceptionInfo
 from billiard.exceptions import TimeLimitExceeded
-from opentelemetry.context import attach, detach
+from opentelemetry.context import detach
 
 from otel_celery.delivery import Deliveries
 from otel_celery.facts import Delivery
 from otel_celery.outcome import HowEnded
-from otel_celery.sampling import context_of
 from otel_celery.voice import failure_of
 
 
@@ -53,11 +52,12 @@ def observed(base: type, deliveries: Deliveries) -> type:
                 return super().on_failure(exc_info, send_failed_event, return_ok)
             end_mono = delivery.end_mono or time.monotonic_ns()
             delivery.settling = True
-            token = attach(context_of(delivery.own))  # what main sends now is caused by this task
+            token = deliveries.enter(delivery)  # what main sends now is caused by this task
             try:
                 return super().on_failure(exc_info, send_failed_event, return_ok)
             finally:
-                detach(token)
+                if token is not None:
+                    detach(token)
                 delivery.settling = False
                 deliveries.settle(self, delivery, exc_info, end_mono)
 
@@ -72,11 +72,12 @@ def observed(base: type, deliveries: Deliveries) -> type:
                 TimeLimitExceeded.__name__,
                 failure=lambda: failure_of(TimeLimitExceeded(timeout)),
             )
-            token = attach(context_of(delivery.own))
+            token = deliveries.enter(delivery)
             try:
                 return super().on_timeout(soft, timeout)
             finally:
-                detach(token)
+                if token is not None:
+                    detach(token)
 
         def _announce_revoked(
             self, reason: str, terminated: bool, signum: Any, expired: bool

@@ -69,8 +69,8 @@ class WorkerMain:
             # Python 3.12 warns of each fork of a process with threads. Ours hold no lock that a
             # pool process needs; where warnings are errors, this one would end the pool.
             warnings.filterwarnings("ignore", _FORK_WARNING, DeprecationWarning)
-            here.relay_path = self._ear.path
-            os.environ[RELAY_VARIABLE] = f"{name} {self._ear.path}"
+            here.relay = self._ear.address
+            os.environ[RELAY_VARIABLE] = f"{name} {self._ear.address}"
         self.exporter = here.export_as(
             Role.WORKER,
             name,
@@ -146,7 +146,7 @@ class WorkerMain:
                 within=self._errors.around,
             )
             provide_tracer(self.exporter.resource, self._here.user_span)
-            provide_meter(lambda: self.exporter.resource)
+            provide_meter(lambda: self.exporter.resource, self.guard)
         seams.wrap_traces(self._app, self._execution.around)
 
     def _on_beat(self) -> None:

@@ -13,6 +13,7 @@ from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetr
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.util.types import Attributes
 
+from otel_celery.guard import Guard
 from otel_celery.sdk.environment import METRICS, exporter_names, load_exporter
 from otel_celery.sdk.metrics import export_interval
 
@@ -21,10 +22,10 @@ class UserMeterProvider(metrics.MeterProvider):
     """The SDK's provider, built at the first `get_meter`: most tasks make no metrics.
 
     Args:
-        build: makes it, with its readers and their threads.
+        build: makes it, with its readers and their threads; None where that failed.
     """
 
-    def __init__(self, build: Callable[[], MeterProvider]) -> None:
+    def __init__(self, build: Callable[[], MeterProvider | None]) -> None:
         self._build = build
         self._lock = threading.RLock()
         self._building = False
@@ -38,14 +39,14 @@ class UserMeterProvider(metrics.MeterProvider):
         attributes: Attributes | None = None,
     ) -> Meter:
         with self._lock:
-            if self._building:  # an exporter that would count itself
-                return NoOpMeter(name, version, schema_url)
-            if self._built is None:
+            if self._built is None and not self._building:  # an exporter would count itself
                 self._building = True
                 try:
                     self._built = self._build()
                 finally:
                     self._building = False
+            if self._built is None:
+                return NoOpMeter(name, version, schema_url)
             return self._built.get_meter(name, version, schema_url, attributes)
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
@@ -74,10 +75,9 @@ def build_user_meter_provider(
     return MeterProvider(readers, resource, shutdown_on_exit=False)
 
 
-def provide_meter(build_resource: Callable[[], Resource]) -> None:
+def provide_meter(build_resource: Callable[[], Resource], guard: Guard) -> None:
     """Give the metrics that tasks make a way out, unless the application has one of its own."""
+    build = guard("user metrics", lambda: build_user_meter_provider(build_resource()))
     # What is proxied is what nobody has set; the API has no other word for it.
     if hasattr(metrics.get_meter_provider(), "on_set_meter_provider"):
-        metrics.set_meter_provider(
-            UserMeterProvider(lambda: build_user_meter_provider(build_resource()))
-        )
+        metrics.set_meter_provider(UserMeterProvider(build))

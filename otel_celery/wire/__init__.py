@@ -6,6 +6,9 @@ read. Nothing at the sending end ever waits: what does not fit is kept in a shor
 dropped and counted, and the count travels with the next record, or is found when the process has
 ended.
 
+Who connects shows a secret first, which pool processes have from main: by the fork, or in a
+variable of their own where they are spawned. Nobody else is heard.
+
 Where the kernel has no SEQPACKET for local sockets (macOS), STREAM with a length prefix.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import select
 import shutil
@@ -67,6 +68,11 @@ class Ear:
         _sweep()
         self._listener = framing.new_socket()
         self._directory, self.path = _bind(self._listener)
+        secret = os.urandom(16).hex()
+        self.address = f"{secret} {self.path}"
+        """What a pool process needs to be heard; whoever has it may speak for the worker."""
+        self._greeting = framing.greeting(secret)
+        self._strangers: set[int] = set()  # connected, and have not shown the secret
         self._listener.listen(1024)
         self._listener.setblocking(False)
         self._peers: dict[int, tuple[socket.socket, int, bytearray]] = {}
@@ -102,6 +108,7 @@ class Ear:
                 continue
             peer.setblocking(False)
             self._peers[peer.fileno()] = (peer, pid, bytearray())
+            self._strangers.add(peer.fileno())
             self._poll.register(peer, select.POLLIN)
 
     @staticmethod
@@ -116,7 +123,7 @@ class Ear:
     def _read(self, number: int) -> Iterator[Record]:
         peer, pid, partial = self._peers[number]
         heard = 0
-        while heard < _MOST_HEARD:
+        while heard < _MOST_HEARD and number in self._peers:
             try:
                 size = peer.recv_into(self._space)
             except BlockingIOError:
@@ -124,18 +131,19 @@ class Ear:
             except OSError:
                 size = 0
             if not size:
+                if number not in self._strangers:
+                    self.gone.append((pid, time.monotonic_ns()))
+                    self.lost += will.read(self.path, pid)
                 self._forget(number)
-                self.gone.append((pid, time.monotonic_ns()))
-                self.lost += will.read(self.path, pid)
                 return
             heard += size
             if framing.SEQPACKET:
-                yield from self._record(memoryview(self._space)[:size], pid)
+                yield from self._record(memoryview(self._space)[:size], number, pid)
                 continue
             partial += memoryview(self._space)[:size]
-            while len(partial) >= framing.LENGTH.size:
+            while len(partial) >= framing.LENGTH.size and number in self._peers:
                 (length,) = framing.LENGTH.unpack_from(partial)
-                if length > framing.MAX_RECORD:
+                if length > self._longest(number):
                     self.refused += 1
                     self._forget(number)
                     return
@@ -143,9 +151,19 @@ class Ear:
                     break
                 whole = bytes(partial[framing.LENGTH.size : framing.LENGTH.size + length])
                 del partial[: framing.LENGTH.size + length]
-                yield from self._record(memoryview(whole), pid)
+                yield from self._record(memoryview(whole), number, pid)
 
-    def _record(self, whole: memoryview, pid: int) -> Iterator[Record]:
+    def _longest(self, number: int) -> int:
+        return len(self._greeting) if number in self._strangers else framing.MAX_RECORD
+
+    def _record(self, whole: memoryview, number: int, pid: int) -> Iterator[Record]:
+        if number in self._strangers:
+            if hmac.compare_digest(whole, self._greeting):
+                self._strangers.discard(number)
+            else:
+                self.refused += 1
+                self._forget(number)
+            return
         if len(whole) < framing.HEAD.size or bytes(whole[:4]) != framing.MAGIC:
             self.refused += 1
             return
@@ -154,6 +172,7 @@ class Ear:
 
     def _forget(self, number: int) -> None:
         peer, _, _ = self._peers.pop(number)
+        self._strangers.discard(number)
         self._poll.unregister(peer)
         peer.close()
 

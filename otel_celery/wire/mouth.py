@@ -20,18 +20,18 @@ class Mouth:
     """The pool process's end.
 
     Args:
-        path: the socket that main listens on.
+        address: of main's `Ear`.
     """
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, address: str) -> None:
+        self._secret, _, self._path = address.partition(" ")
         self._socket: socket.socket | None = None
         self._backlog: deque[bytes] = deque()
         self._rest = b""  # of a record that a stream took in part
         self._pumping = False
         self.dropped = 0
         self._untold = 0
-        self._will = Will(path)
+        self._will = Will(self._path)
         self._lock = threading.RLock()  # tasks end spans in threads of their own, too
 
     def send(self, kind: int, payload: bytes) -> bool:
@@ -79,8 +79,7 @@ class Mouth:
             self._will.write(self._untold + waiting)
 
     def _record(self, kind: int, payload: bytes) -> bytes:
-        record = framing.HEAD.pack(framing.MAGIC, kind, self._untold) + payload
-        return record if framing.SEQPACKET else framing.LENGTH.pack(len(record)) + record
+        return framing.framed(framing.HEAD.pack(framing.MAGIC, kind, self._untold) + payload)
 
     def _send(self, kind: int, payload: bytes) -> bool:
         if len(payload) > framing.MAX_RECORD - framing.HEAD.size:
@@ -158,6 +157,8 @@ class Mouth:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, framing.BUFFER)
             end.setblocking(False)
             end.connect(framing.address(self._path))
+            greeting = framing.greeting(self._secret)
+            end.send(framing.framed(greeting), _NONBLOCKING)  # nothing waits yet: it fits
         except OSError:
             end.close()
             raise

@@ -10,6 +10,7 @@ import pickletools
 import pytest
 from opentelemetry.trace import NonRecordingSpan, SpanContext, use_span
 
+from otel_celery.guard import Guard
 from otel_celery.logs import TaskLogs
 
 SPAN = NonRecordingSpan(SpanContext(0xABC, 0xDEF, is_remote=True))
@@ -49,12 +50,21 @@ def running():
 @pytest.fixture
 def logs(running):
     """Not yet installed."""
-    return TaskLogs(lambda: running[-1] if running else None)
+    return TaskLogs(lambda: running[-1] if running else None, Guard())
 
 
 def fields(record):
     """Return our fields of a record, as a formatter finds them."""
     return tuple(record.__dict__.get(name) for name in FIELDS)
+
+
+def test_a_fault_of_ours_leaves_the_line_as_it_was(lines):
+    """Logging goes on, and so does the task that logs."""
+    guard = Guard()
+    TaskLogs(lambda: 1 / 0, guard).install()
+    lines.logger.info("paid")
+    assert [record.getMessage() for record in lines.records] == ["paid"]
+    assert guard.faults == {"log line": 2}  # and the line that tells of it
 
 
 def test_a_line_of_a_running_task_names_task_and_span(lines, running, logs):

@@ -61,6 +61,12 @@ def test_a_process_that_does_nothing_for_celery_starts_nothing(here: Here):
     assert (here.role, here.exporter, ours()) == (Role.PUBLISHER, None, [])
 
 
+def test_a_span_that_cannot_be_taken_is_no_fault_of_the_task(here: Here):
+    """It ends within the task's own code."""
+    here.user_span(object())
+    assert here.guard.faults == {"user span": 1}
+
+
 def test_the_first_fact_makes_a_publisher(here: Here):
     """And the second finds it there."""
     here.tell(published())
@@ -103,7 +109,7 @@ def test_a_publisher_that_becomes_a_worker_tells_first_what_it_has(here: Here, e
 
 
 def test_a_pool_process_tells_its_main_and_starts_nothing(here: Here, ear: Ear):
-    here.relay_path = ear.path
+    here.relay = ear.address
     teller = here.tell_main()
     here.tell(published())
     assert [record.kind for record in ear.records()] == [FACT]
@@ -120,10 +126,10 @@ def test_a_fork_forgets_what_it_inherited(here: Here):
     """It is the parent's, and only closed where it keeps the parent's place."""
     ear = Ear()
     exporter = here.export_as(Role.WORKER, "w@host", {}, ear=ear)
-    path = here.relay_path = ear.path
+    path = here.relay = ear.address
     here.forget()  # as in a child
     assert (here.role, here.exporter, here.ear, here.teller) == (Role.PUBLISHER, None, None, None)
-    assert (here.relay_path, here.relay_worker) == (path, "w@host")  # a pool process needs them
+    assert (here.relay, here.relay_worker) == (path, "w@host")  # a pool process needs them
     assert ear._listener.fileno() == -1
     ear.close()
     exporter.stop()

@@ -15,6 +15,7 @@ import pytest
 import sentry_sdk
 from opentelemetry.context import attach, detach
 
+from otel_celery import bootstrap
 from otel_celery import sentry as room
 from otel_celery.bootstrap import Instrumentation
 from otel_celery.guard import Guard
@@ -217,6 +218,15 @@ def test_the_link_goes_with_us_unless_the_application_has_it(own: bool) -> None:
         sentry_sdk.capture_message("of whatever")
         detach(token)
     assert (events[0]["contexts"]["trace"]["trace_id"] == OWN.trace_id) is own
+    assert made.guard.faults == {}
+
+
+def test_a_fork_tells_nothing_of_its_parents_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parent counts them; each pool process would once more."""
+    made = Instrumentation(None, Settings(), (), ())
+    made.guard.report("hook", RuntimeError("ours"))
+    monkeypatch.setattr(bootstrap, "_current", made)
+    bootstrap._forget_after_fork()
     assert made.guard.faults == {}
 
 

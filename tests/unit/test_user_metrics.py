@@ -18,6 +18,7 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
+from otel_celery.guard import Guard
 from otel_celery.sdk import inherited, user_metrics
 from otel_celery.sdk.inherited import flush_briefly
 from otel_celery.sdk.user_metrics import (
@@ -68,19 +69,10 @@ def test_an_exporter_that_counts_itself_does_not_build_a_second_one() -> None:
 
 
 def test_a_provider_that_cannot_be_built_is_tried_again() -> None:
-    """The one who asks for the meter hears of it."""
-    made = MeterProvider(shutdown_on_exit=False)
-    results: list[Any] = [made, ValueError("unusable")]
-
-    def build() -> MeterProvider:
-        result = results.pop()
-        if isinstance(result, Exception):
-            raise result
-        return made
-
-    provider = UserMeterProvider(build)
-    with pytest.raises(ValueError, match="unusable"):
-        provider.get_meter("proj")
+    """A task that asks meanwhile gets a meter that does nothing, and goes on."""
+    results = [MeterProvider(shutdown_on_exit=False), None]
+    provider = UserMeterProvider(results.pop)
+    assert isinstance(provider.get_meter("proj"), NoOpMeter)
     assert not isinstance(provider.get_meter("proj"), NoOpMeter)
 
 
@@ -131,8 +123,20 @@ def test_an_applications_own_provider_stays(
     )
     monkeypatch.setattr(metrics, "get_meter_provider", lambda: there)
     monkeypatch.setattr(metrics, "set_meter_provider", chosen.append)
-    provide_meter(lambda: WHO)
+    provide_meter(lambda: WHO, Guard())
     assert [type(one) for one in chosen] == ([] if set_before else [UserMeterProvider])
+
+
+def test_a_task_does_not_hear_of_what_we_cannot_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its metrics go nowhere, and the fault is counted."""
+    chosen: list[UserMeterProvider] = []
+    monkeypatch.setattr(metrics, "get_meter_provider", metrics._internal._ProxyMeterProvider)
+    monkeypatch.setattr(metrics, "set_meter_provider", chosen.append)
+    monkeypatch.setattr(user_metrics, "build_user_meter_provider", lambda _: 1 / 0)
+    guard = Guard()
+    provide_meter(lambda: WHO, guard)
+    assert isinstance(chosen[0].get_meter("proj"), NoOpMeter)
+    assert guard.faults == {"user metrics": 1}
 
 
 class _Slow(SpanProcessor):

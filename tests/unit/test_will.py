@@ -21,7 +21,7 @@ def killed(ear: Ear, sent: int) -> int:
     pid = os.fork()
     if not pid:
         ear.forget_after_fork()
-        mouth = Mouth(ear.path)
+        mouth = Mouth(ear.address)
         for _ in range(sent):
             mouth.send(1, bytes(400))
         os.kill(os.getpid(), signal.SIGKILL)
@@ -66,7 +66,7 @@ def test_what_was_told_after_all_is_not_counted_again(monkeypatch: pytest.Monkey
     """Main was slow for a while, and the process ended well."""
     small_buffers(monkeypatch)
     ear = Ear()
-    mouth = Mouth(ear.path)
+    mouth = Mouth(ear.address)
     for _ in range(SENT):
         mouth.send(1, bytes(400))
     records = [record.dropped for record in ear.records()]

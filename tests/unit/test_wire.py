@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def ear(kernel: bool):
 
 @pytest.fixture
 def mouth(ear: Ear):
-    made = Mouth(ear.path)
+    made = Mouth(ear.address)
     yield made
     made.close()
 
@@ -65,6 +66,14 @@ def stranger(ear: Ear) -> socket.socket:
     kind = socket.SOCK_SEQPACKET if framing.SEQPACKET else socket.SOCK_STREAM
     end = socket.socket(socket.AF_UNIX, kind)
     end.connect(ear.path)
+    return end
+
+
+def insider(ear: Ear) -> socket.socket:
+    """A pool process that does not speak our language either."""
+    end = stranger(ear)
+    secret = ear.address.partition(" ")[0].encode()
+    end.send(framed(HEAD.pack(b"otc1", 0, 0) + secret))
     return end
 
 
@@ -92,7 +101,7 @@ def test_records_of_one_sender_keep_their_order(ear: Ear, mouth: Mouth):
 
 
 def test_many_senders_are_all_heard(ear: Ear):
-    mouths = [Mouth(ear.path) for _ in range(100)]
+    mouths = [Mouth(ear.address) for _ in range(100)]
     for number, mouth in enumerate(mouths):
         mouth.send(1, b"%d" % number)
     assert sorted(heard(ear)) == sorted((1, 0, b"%d" % number) for number in range(100))
@@ -215,7 +224,7 @@ while True:
 
 def test_a_sender_that_is_killed_tears_no_record(ear: Ear, kernel: bool):
     """Whatever it was doing at that moment."""
-    sender = subprocess.Popen([sys.executable, "-c", SENDER, ear.path, str(kernel)])
+    sender = subprocess.Popen([sys.executable, "-c", SENDER, ear.address, str(kernel)])
     try:
         records: list[Record] = []
         eventually(lambda: records.extend(ear.records()) or len(records) > 200)
@@ -230,6 +239,7 @@ def test_a_sender_that_is_killed_tears_no_record(ear: Ear, kernel: bool):
     assert ear.refused == 0
 
 
+@pytest.mark.parametrize("who", [insider, stranger])
 @pytest.mark.parametrize(
     "garbage",
     [
@@ -237,8 +247,10 @@ def test_a_sender_that_is_killed_tears_no_record(ear: Ear, kernel: bool):
         pytest.param(HEAD.pack(b"GET ", 1, 0) + b"/", id="another-magic"),
     ],
 )
-def test_what_is_not_a_record_is_refused_and_counted(ear: Ear, mouth: Mouth, garbage: bytes):
-    end = stranger(ear)
+def test_what_is_not_a_record_is_refused_and_counted(
+    ear: Ear, mouth: Mouth, garbage: bytes, who: Callable[[Ear], socket.socket]
+):
+    end = who(ear)
     end.send(framed(garbage))
     mouth.send(1, b"ours")
     assert (heard(ear), ear.refused) == ([(1, 0, b"ours")], 1)
@@ -248,12 +260,42 @@ def test_what_is_not_a_record_is_refused_and_counted(ear: Ear, mouth: Mouth, gar
 @on_streams
 def test_a_stream_that_announces_too_much_is_cut_off(ear: Ear, mouth: Mouth):
     """Nobody can make main keep a gigabyte for a record that never ends."""
-    end = stranger(ear)
+    end = insider(ear)
     end.send(struct.pack("<I", MAX_RECORD + 1))
     mouth.send(1, b"ours")
     assert (heard(ear), ear.refused) == ([(1, 0, b"ours")], 1)
     assert end.recv(1) == b""
     end.close()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param([HEAD.pack(b"otc1", 1, 0) + b"forged"], id="nothing"),
+        pytest.param([HEAD.pack(b"otc1", 0, 0), b"forged"], id="an-empty-secret"),
+        pytest.param([HEAD.pack(b"otc1", 0, 0) + b"0" * 32, b"forged"], id="a-guess"),
+        pytest.param([HEAD.pack(b"otc1", 0, 0) + b"0" * 100_000], id="a-long-guess"),
+    ],
+)
+def test_whoever_does_not_know_the_secret_is_not_heard(ear: Ear, mouth: Mouth, said: list[bytes]):
+    """A process of the same user may find the socket; what it says is counted as refused, once."""
+    end = stranger(ear)
+    for record in said:
+        end.send(framed(record))
+    mouth.send(1, b"ours")
+    assert (heard(ear), ear.refused, list(ear.gone)) == ([(1, 0, b"ours")], 1, [])
+    assert len(ear._peers) == 1
+    end.close()
+
+
+def test_a_stranger_who_leaves_without_a_word_is_forgotten(ear: Ear, mouth: Mouth):
+    """Its end is no pool process's end."""
+    end = stranger(ear)
+    assert heard(ear) == []
+    end.close()
+    mouth.send(1, b"ours")
+    assert (heard(ear), ear.refused, list(ear.gone)) == ([(1, 0, b"ours")], 0, [])
+    assert (len(ear._peers), ear._strangers) == (1, set())
 
 
 def test_another_user_is_refused_and_counted(
@@ -353,7 +395,7 @@ def _peers(ear: Ear) -> list[tuple[socket.socket, int, bytearray]]:
 
 def test_what_waits_is_sent_before_the_process_ends(ear: Ear):
     """A full buffer is waited for, for a while, when nothing else is left to do."""
-    mouth = Mouth(ear.path)
+    mouth = Mouth(ear.address)
     record = b"x" * 100_000
     sent = 0
     while not mouth._backlog:
@@ -380,7 +422,7 @@ def test_no_directory_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         (tmp_path / folder).mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / folder))
     ear = Ear()
-    mouth = Mouth(ear.path)
+    mouth = Mouth(ear.address)
     assert ear.path.startswith("@")
     assert mouth.send(1, b"word")
     assert [one.payload for one in ear.records()] == [b"word"]
@@ -394,7 +436,7 @@ def test_an_offer_is_taken_at_once_or_not_at_all(
 ):
     """What main has no room for is neither kept nor counted, and leaves the next record whole."""
     small_buffers(monkeypatch)
-    mouth = Mouth(ear.path)
+    mouth = Mouth(ear.address)
     taken = 0
     while mouth.offer(5, b"x" * 500):
         taken += 1
@@ -429,7 +471,7 @@ def test_what_is_sent_in_the_middle_of_an_offer_is_not_lost(
 ):
     """A signal handler may end a span while a task's log record finds no room."""
     small_buffers(monkeypatch)
-    mouth = Mouth(ear.path)
+    mouth = Mouth(ear.address)
     while mouth.offer(5, b"x" * 500):
         pass
     pump, rung = mouth._pump, []
