@@ -10,11 +10,14 @@ import contextlib
 import functools
 import logging
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from celery.exceptions import SoftTimeLimitExceeded
+
+from otel_celery.redaction import STACKTRACE_LIMIT, cut, redacted
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,12 +55,18 @@ class Guard:
         return call
 
     def report(self, hook: str, fault: BaseException) -> None:
-        """Count a fault; log it, with its traceback, once a minute for each hook."""
+        """Count a fault; log it, with its traceback, once a minute for each hook.
+
+        As text: whoever is handed the exception may look into its frames, where arguments are.
+        """
         self.faults[hook] += 1
         now = self._clock()
         if now - self._logged.get(hook, -_QUIET) >= _QUIET:
             self._logged[hook] = now
             with contextlib.suppress(Exception):  # a logging filter of the user's may raise
+                stack = "".join(traceback.format_exception(fault))
                 logger.error(
-                    "otel-celery: fault in %s; the task is not affected", hook, exc_info=fault
+                    "otel-celery: fault in %s; the task is not affected\n%s",
+                    hook,
+                    cut(redacted(stack), STACKTRACE_LIMIT, keep_end=True).rstrip(),
                 )

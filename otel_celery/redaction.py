@@ -11,11 +11,35 @@ STACKTRACE_LIMIT = 32 * 1024
 _DEEPEST = 30  # levels of nested values that are copied
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/?#\s'\"]*@")
+# Brokers and databases take passwords as they are, slashes included, where a URL would have them
+# quoted. Bounded, because whatever is not found is looked for at every address of a text.
+_ODD_CREDENTIALS = re.compile(
+    r"(?<=://)(?:[^/?#\s'\"@:\[]+:(?!\d{1,5}[/?#])|:)[^\s'\"@]{1,200}@"
+    r"|(?<=azureservicebus://)[^\s'\"@]{1,600}@|(?<=azurestoragequeues://)[^\s'\"@]{1,600}@"
+)
+_PARAMETERS = re.compile(
+    r"(?<=[?&])(sig|pwd|[\w-]{0,40}(?:passw(?:or)?d|secret|token|signature|credential|api[_-]?key))"
+    r"=[^&#\s'\"]+",
+    re.IGNORECASE,
+)
+
+_CUT_OFF = re.compile(r"(?<=://)[^/?#\s'\"@]*?(?=\.\.\.|…|$)")
 
 
 def redacted(text: str) -> str:
-    """Return `text` with the credentials of every URL in it replaced."""
-    return _CREDENTIALS.sub("***@", text) if "://" in text else text
+    """Return `text` with the credentials of every URL in it replaced.
+
+    That is what stands before the host, and parameters that are named as secrets.
+    """
+    if "://" not in text:
+        return text
+    text = _ODD_CREDENTIALS.sub("***@", _CREDENTIALS.sub("***@", text))
+    return _PARAMETERS.sub(r"\1=***", text)
+
+
+def redacted_repr(text: str) -> str:
+    """Return Celery's text of a value redacted, where it has cut an address in the middle too."""
+    return _CUT_OFF.sub("***", redacted(text)) if "://" in text else text
 
 
 def cut(text: str, limit: int, *, keep_end: bool = False) -> str:

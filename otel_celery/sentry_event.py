@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from otel_celery import conventions as c
 from otel_celery.facts import Delivery, Ended
-from otel_celery.redaction import MESSAGE_LIMIT, cut, redacted, redacted_copy
+from otel_celery.redaction import MESSAGE_LIMIT, cut, redacted, redacted_copy, redacted_repr
 
 Event = dict[str, Any]
 
@@ -126,7 +126,7 @@ def limit_arguments(event: Event, request: Mapping[str, Any] | None) -> None:
     for key, text in _ARGUMENTS.items():
         job.pop(key, None)
         if request is not None:
-            job[key] = cut(redacted(str(request.get(text) or "")), _REPR_LIMIT)
+            job[key] = cut(redacted_repr(str(request.get(text) or "")), _REPR_LIMIT)
     if not job:
         del extra[_JOB]
     if request is None:

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from otel_celery.errors import ConfigError
+from otel_celery.redaction import redacted
 
 T = TypeVar("T")
 Reader = Callable[[object], Any]  # text of a variable, or a value fixed in code -> typed value
@@ -216,4 +217,4 @@ def rows() -> list[Field[Any]]:
 
 
 def _shown(item: Field[Any], value: object) -> str:
-    return "***" if value and item.metadata.get("secret") else repr(value)
+    return "***" if value and item.metadata.get("secret") else redacted(repr(value))

@@ -9,7 +9,7 @@ from otel_celery import conventions as c
 from otel_celery import timing
 from otel_celery.envelope import NO_PARENT, WHEN_SET, Trace
 from otel_celery.facts import Broker, Delivery, Due, Eager, Ended, Failure, Published
-from otel_celery.redaction import MESSAGE_LIMIT, STACKTRACE_LIMIT, cut, redacted
+from otel_celery.redaction import MESSAGE_LIMIT, STACKTRACE_LIMIT, cut, redacted, redacted_repr
 from otel_celery.span import CONSUMER, ERROR, INTERNAL, PRODUCER, UNSET, Event, FinishedSpan, Link
 
 _REPR_LIMIT = 1024  # characters of arguments or a result, where their capture is switched on
@@ -56,8 +56,8 @@ def read_headers(delivery: Delivery, headers: Mapping[str, Any], capture: Sequen
     if soft:
         found[c.TASK_SOFT_TIME_LIMIT] = float(soft)
     if "args" in capture:
-        found[c.TASK_ARGS] = cut(redacted(str(headers.get("argsrepr") or "")), _REPR_LIMIT)
-        found[c.TASK_KWARGS] = cut(redacted(str(headers.get("kwargsrepr") or "")), _REPR_LIMIT)
+        found[c.TASK_ARGS] = cut(redacted_repr(str(headers.get("argsrepr") or "")), _REPR_LIMIT)
+        found[c.TASK_KWARGS] = cut(redacted_repr(str(headers.get("kwargsrepr") or "")), _REPR_LIMIT)
 
 
 def process_span(
@@ -75,7 +75,7 @@ def process_span(
     if ended.expected:
         attributes[c.TASK_EXPECTED] = True
     if delivery.result is not None:
-        attributes[c.TASK_RESULT] = cut(redacted(str(delivery.result)), _REPR_LIMIT)
+        attributes[c.TASK_RESULT] = cut(redacted_repr(str(delivery.result)), _REPR_LIMIT)
     if ended.error_type:
         attributes[c.ERROR_TYPE] = ended.error_type
     start_ns = end_ns = ended.end_ns

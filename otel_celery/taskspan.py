@@ -20,6 +20,7 @@ from opentelemetry.util.types import Attributes, AttributeValue
 
 from otel_celery import otlp
 from otel_celery.notes import Event, Notes, said
+from otel_celery.redaction import redacted
 from otel_celery.values import ODD
 
 _logger = logging.getLogger(__name__)
@@ -144,8 +145,8 @@ class TaskSpan(trace.Span):
             stack = ""
         noted: dict[str, AttributeValue] = {
             "exception.type": f"{module}.{kind.__qualname__}" if module else kind.__qualname__,
-            "exception.message": said(exception),
-            "exception.stacktrace": stack,
+            "exception.message": redacted(said(exception)),
+            "exception.stacktrace": redacted(stack),
             "exception.escaped": said(escaped),
         }
         with suppress(*ODD):
@@ -167,7 +168,7 @@ class TaskSpan(trace.Span):
     ) -> None:
         if exc_val is not None and self.is_recording():
             self.record_exception(exc_val, escaped=True)
-            told = f"{type(exc_val).__name__}: {said(exc_val)}"
+            told = f"{type(exc_val).__name__}: {redacted(said(exc_val))}"
             self.set_status(Status(StatusCode.ERROR, told))
         super().__exit__(exc_type, exc_val, exc_tb)
 

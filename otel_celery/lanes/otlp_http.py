@@ -23,6 +23,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from otel_celery.errors import ConfigError
+from otel_celery.redaction import redacted
 
 CREDENTIALS = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER"
 _TRANSIENT_STATUS = frozenset({429, 502, 503, 504})
@@ -122,6 +123,23 @@ def open_session(
         if isinstance(session, requests.Session):
             return session
     raise ConfigError(f"{CREDENTIALS}={name!r}: expected a provider of a requests.Session")
+
+
+def discreet(session: requests.Session) -> requests.Session:
+    """Have a session's errors, which the SDK's exporters log, say nothing that may be secret."""
+    send = session.send
+
+    def quietly(request: requests.PreparedRequest, **given: Any) -> requests.Response:
+        try:
+            return send(request, **given)
+        except requests.RequestException as why:
+            text, query = redacted(str(why)), urlsplit(str(request.url)).query
+            if query:
+                text = text.replace(f"?{query}", "?***")
+            raise type(why)(text, request=why.request, response=why.response) from None
+
+    session.send = quietly  # type: ignore[method-assign]
+    return session
 
 
 class OtlpHttp:

@@ -5,8 +5,9 @@ They are read by the SDK's own classes; by name here only where those offer no p
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -16,9 +17,13 @@ from opentelemetry.environment_variables import (
     OTEL_TRACES_EXPORTER,
 )
 from opentelemetry.sdk.environment_variables import (
+    OTEL_EXPORTER_OTLP_HEADERS,
+    OTEL_EXPORTER_OTLP_LOGS_HEADERS,
     OTEL_EXPORTER_OTLP_LOGS_PROTOCOL,
+    OTEL_EXPORTER_OTLP_METRICS_HEADERS,
     OTEL_EXPORTER_OTLP_METRICS_PROTOCOL,
     OTEL_EXPORTER_OTLP_PROTOCOL,
+    OTEL_EXPORTER_OTLP_TRACES_HEADERS,
     OTEL_EXPORTER_OTLP_TRACES_PROTOCOL,
     OTEL_SDK_DISABLED,
     OTEL_TRACES_SAMPLER,
@@ -32,10 +37,13 @@ from opentelemetry.sdk.resources import (
 )
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.sampling import Sampler
+from opentelemetry.util.re import parse_env_headers
 
 from otel_celery import __version__
 from otel_celery.errors import ConfigError, MissingExtra
+from otel_celery.lanes.otlp_http import discreet, open_session
 from otel_celery.otlp import Limits
+from otel_celery.redaction import redacted_copy
 
 TRACES, METRICS, LOGS = "traces", "metrics", "logs"
 OTLP_HTTP, OTLP_GRPC = "otlp_proto_http", "otlp_proto_grpc"
@@ -51,6 +59,12 @@ _PROTOCOL_VARIABLE = {
     METRICS: OTEL_EXPORTER_OTLP_METRICS_PROTOCOL,
     LOGS: OTEL_EXPORTER_OTLP_LOGS_PROTOCOL,
 }
+_HEADERS = (
+    OTEL_EXPORTER_OTLP_HEADERS,
+    OTEL_EXPORTER_OTLP_TRACES_HEADERS,
+    OTEL_EXPORTER_OTLP_METRICS_HEADERS,
+    OTEL_EXPORTER_OTLP_LOGS_HEADERS,
+)
 _PROTOCOLS = {"http/protobuf": OTLP_HTTP, "grpc": OTLP_GRPC}
 _EXTRAS = {OTLP_GRPC: "grpc", "prometheus": "prometheus"}
 
@@ -81,7 +95,9 @@ def build_resource(instance_id: str, service_name: str, **attributes: str) -> Re
     }
     instance = {SERVICE_INSTANCE_ID: f"{prefix}/{instance_id}" if prefix else instance_id}
     # create() lets its argument win over the environment, hence the second merge.
-    return Resource.create({**ours, **instance}).merge(Resource(given))
+    made = Resource.create({**ours, **instance}).merge(Resource(given))
+    # A detector may have read the command line, where `-b` names the broker with its password.
+    return Resource(redacted_copy(dict(made.attributes)), made.schema_url)
 
 
 def build_sampler(environ: Mapping[str, str] = os.environ) -> Sampler:
@@ -140,17 +156,53 @@ def exporter_names(signal: str, environ: Mapping[str, str] = os.environ) -> list
     return list(dict.fromkeys(_PROTOCOLS[protocol] if n == "otlp" else n for n in names))
 
 
-def load_exporter(signal: str, name: str) -> Any:
-    """Return the class behind an exporter's name.
+def load_exporter(signal: str, name: str) -> Callable[..., Any]:
+    """Return what makes an exporter of this name.
 
     Raises:
         MissingExtra: one of ours, not installed; says how to install it.
         ConfigError: nobody offers one of this name.
     """
     try:
-        return find_exporter(signal, name).load()
+        made: Callable[..., Any] = find_exporter(signal, name).load()
     except ImportError as why:
         raise MissingExtra(f"{_EXPORTER_VARIABLE[signal]}={name!r}: {why}") from why
+    if name != OTLP_HTTP:
+        return made
+
+    def make(**given: Any) -> Any:
+        if "session" not in given:
+            given["session"] = discreet(open_session(signal.upper()))
+        return made(**given)
+
+    return make
+
+
+def check_headers(environ: Mapping[str, str] = os.environ) -> None:
+    """Read the headers for OTLP as the SDK will, which logs what it cannot read.
+
+    Raises:
+        ConfigError: one of them cannot be read; says which variable, and not what it holds.
+    """
+    unread: list[logging.LogRecord] = []
+    reader = logging.getLogger(parse_env_headers.__module__)
+
+    def note(record: logging.LogRecord) -> bool:
+        unread.append(record)
+        return False
+
+    reader.addFilter(note)
+    try:
+        bad = []
+        for variable in _HEADERS:
+            parse_env_headers(environ.get(variable, ""), liberal=True)
+            if unread:
+                bad.append(f"{variable}: expected name=value, URL encoded, several by commas")
+                unread.clear()
+    finally:
+        reader.removeFilter(note)
+    if bad:
+        raise ConfigError("; ".join(bad))
 
 
 def find_exporter(signal: str, name: str) -> EntryPoint:

@@ -30,6 +30,7 @@ from otel_celery.sdk.environment import (
     METRICS,
     TRACES,
     build_sampler,
+    check_headers,
     exporter_names,
     find_exporter,
     load_exporter,
@@ -182,7 +183,8 @@ def check_environment(environ: Mapping[str, str] = os.environ) -> None:
         ConfigError: all unusable variables in one message.
     """
     faults = []
-    for check in (_check_exporters, export_interval, build_sampler, lambda _: span_limits()):
+    checks = (_check_exporters, check_headers, export_interval, build_sampler)
+    for check in (*checks, lambda _: span_limits()):
         try:
             check(environ)
         except (ConfigError, MissingExtra) as why:

@@ -52,7 +52,7 @@ def read(relay: str, pid: int) -> int:
 
 
 def _path(relay: str, pid: int) -> Path:
-    if relay.startswith("@"):
+    if not relay or relay.startswith("@"):
         raise FileNotFoundError(relay)
     return Path(relay).with_name(str(pid))
 

@@ -6,6 +6,7 @@ import logging
 import math
 import socket
 import time
+import traceback
 from email.utils import formatdate
 
 import pytest
@@ -229,6 +230,18 @@ def test_nobody_listening_is_worth_another_try(monkeypatch: pytest.MonkeyPatch):
         port = unheard.getsockname()[1]
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
         assert OtlpHttp.from_env()(BODY, 10.0) == Answer(Verdict.AGAIN, "ConnectionError")
+
+
+def test_an_exporter_of_the_sdk_has_no_secrets_to_log():
+    """It logs what its session raises, and that names the address that was asked for."""
+    session = otlp_http.discreet(requests.Session())
+    with pytest.raises(requests.ConnectionError) as fault:
+        session.post("http://me:pa55@127.0.0.1:1/v1/metrics?token=t0ken", b"")
+    said = "".join(traceback.format_exception(fault.value))
+    assert "url: /v1/metrics?*** " in said
+    assert "Connection refused" in said
+    assert "pa55" not in said.replace('"http://me:pa55', "")  # a line of this file
+    assert "t0ken" not in said.replace("?token=t0ken", "")
 
 
 def test_missing_certificate_file_is_told_and_tried_again(monkeypatch: pytest.MonkeyPatch):

@@ -79,8 +79,27 @@ def test_a_fault_is_logged_once_a_minute_for_each_hook(
     assert {(record.name, record.levelno) for record in caplog.records} == {
         ("otel_celery", logging.ERROR)
     }
-    assert all(record.exc_info and record.exc_info[0] is RuntimeError for record in caplog.records)
+    for record in caplog.records:
+        assert record.getMessage().endswith("RuntimeError: ours")
+        assert "in broken" in record.getMessage()
+        assert not record.exc_info
     assert guard.faults == {"one": 6, "two": 1}
+
+
+def test_what_is_logged_of_a_fault_has_no_credentials_and_no_frames(
+    guard: Guard, caplog: pytest.LogCaptureFixture
+):
+    """Sentry's logging integration would tell every local variable of a frame."""
+
+    def connect(argument: str) -> None:
+        raise ConnectionError("no answer from amqp://me:pa55@broker//")
+
+    guard("hook", connect)("4111")
+    (record,) = caplog.records
+    assert "ConnectionError: no answer from amqp://***@broker//" in record.getMessage()
+    assert not record.exc_info
+    assert "pa55" not in record.getMessage()
+    assert not any(isinstance(each, BaseException) for each in record.args or ())
 
 
 def test_a_guarded_hook_keeps_its_name(guard: Guard):

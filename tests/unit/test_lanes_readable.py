@@ -76,6 +76,28 @@ def test_every_scope_and_resource_is_said_whole(
     assert canonical(encode_readable(readable, Envelopes())) == stock(readable)
 
 
+@pytest.mark.parametrize("scope_attributes", [None, {"team": "a"}], ids=["ours", "stock"])
+def test_an_exception_that_passes_a_span_tells_no_credentials(
+    scope_attributes: dict[str, str] | None,
+):
+    """The SDK writes it down wherever it passes; what user code says by itself stays."""
+    text = "no answer from redis://:pa55@host/0"
+    kept = InMemorySpanExporter()
+    provider = TracerProvider(resource=Resource({"a": 1}), shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    tracer = provider.get_tracer("lib", attributes=scope_attributes)
+    with (
+        pytest.raises(OSError, match="pa55"),
+        tracer.start_as_current_span("s", attributes={"url": "http://u:own@h"}),
+    ):
+        raise OSError(text)
+    (readable,) = kept.get_finished_spans()
+    request = encode_readable(readable, Envelopes())
+    assert b"pa55" not in request
+    assert request.count(b"no answer from redis://***@host/0") == 3  # message, stack, status
+    assert b"http://u:own@h" in request
+
+
 def test_scopes_are_not_mixed_up():
     """Also when more of them come than are kept."""
     kept = InMemorySpanExporter()

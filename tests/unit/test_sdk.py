@@ -78,6 +78,13 @@ def test_resource_says_who_speaks(
     assert own(resource) == {**expected, **DISTRO}
 
 
+def test_an_address_in_the_resource_has_no_credentials(monkeypatch: pytest.MonkeyPatch):
+    """A detector may have read the command line, where Celery's `-b` takes the broker's."""
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "command=celery -b redis://:pa55@host/0")
+    told = sdk.build_resource("celery@h", "shop").attributes
+    assert told["command"] == "celery -b redis://***@host/0"
+
+
 @pytest.mark.parametrize(
     ("name", "argument", "expected"),
     [

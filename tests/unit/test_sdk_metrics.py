@@ -164,6 +164,20 @@ def test_all_unusable_variables_are_named_at_once(monkeypatch: pytest.MonkeyPatc
         sdk.check_environment(variables)
 
 
+@pytest.mark.parametrize("text", ["authorization: Bearer t0ken", "a=b,t0ken", "a=b c,t0k en=x"])
+def test_headers_that_cannot_be_read_fail_at_start_and_are_not_shown(
+    caplog: pytest.LogCaptureFixture, text: str
+):
+    """The SDK would send none of them, and log what it could not read."""
+    with pytest.raises(ConfigError) as fault:
+        sdk.check_environment({"OTEL_EXPORTER_OTLP_METRICS_HEADERS": text})
+    assert str(fault.value) == (
+        "OTEL_EXPORTER_OTLP_METRICS_HEADERS: expected name=value, URL encoded, several by commas"
+    )
+    sdk.check_environment({"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer t0ken, a=b%20c"})
+    assert caplog.records == []
+
+
 def test_prometheus_is_served_by_workers_alone():
     """A web process with the same variables would take the port of its worker."""
     variables = {"OTEL_METRICS_EXPORTER": "prometheus"}

@@ -176,3 +176,10 @@ def test_an_error_without_words_says_its_docstring():
     assert str(told) == "A setting needs a package that is not installed."
     assert isinstance(told, OtelCeleryError)
     assert str(ConfigError("said")) == "said"
+
+
+def test_what_is_quoted_of_an_unusable_value_has_no_credentials():
+    with pytest.raises(ConfigError) as fault:
+        Settings.from_env({"OTEL_CELERY_TRACE_URL": "https://me:pa55@jaeger.example/"})
+    assert "https://***@jaeger.example/" in str(fault.value)
+    assert "pa55" not in str(fault.value)

@@ -249,3 +249,20 @@ def test_threads_lose_nothing():
         list(pool.map(put, range(4)))
     message = by_us(span)
     assert (len(message.attributes), len(message.events)) == (800, 800)
+
+
+def test_an_exception_on_the_span_tells_no_credentials() -> None:
+    """Neither recorded nor passing."""
+    span = TaskSpan(TRACEPARENT)
+
+    def connect() -> None:
+        try:
+            raise OSError("no answer from redis://:pa55@host/0")
+        except OSError as exc:
+            span.record_exception(exc)
+            raise
+
+    with pytest.raises(OSError, match="pa55"), trace.use_span(span), span:
+        connect()
+    assert b"pa55" not in span.notes()
+    assert b"redis://***@host/0" in span.notes()

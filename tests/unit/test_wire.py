@@ -355,7 +355,7 @@ def test_main_is_gone(ear: Ear, mouth: Mouth):
 
 
 def test_main_is_not_there_yet(kernel: bool, tmp_path: Path):
-    mouth = Mouth(str(tmp_path / "nobody"))
+    mouth = Mouth(f"secret {tmp_path / 'nobody'}")
     assert [mouth.send(1, b"x") for _ in range(BACKLOG + 1)] == [True] * BACKLOG + [False]
 
 
@@ -454,7 +454,7 @@ def test_an_offer_is_taken_at_once_or_not_at_all(
 
 
 def test_an_offer_before_main_listens_is_not_taken(kernel: bool, tmp_path: Path):
-    mouth = Mouth(str(tmp_path / "nobody"))
+    mouth = Mouth(f"secret {tmp_path / 'nobody'}")
     assert mouth.offer(5, b"x") is False
     assert mouth.dropped == 0
 
