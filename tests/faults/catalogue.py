@@ -32,6 +32,87 @@ PROCESSES = (
         "every process span and every child span arrives, each outcome is counted once, "
         "and the number of series does not grow with the number of pool processes",
     ),
+    Fault(
+        "process-killed",
+        "A pool process is killed",
+        "40 tasks in two pool processes; each tenth sends SIGKILL to its own process after it has "
+        "ended a child span",
+        "one process span for each task that began, `lost` for those killed; every span that had "
+        "ended arrives, of the killed task and of those before it in the same process",
+    ),
+    Fault(
+        "memory-limit",
+        "A pool process grows beyond `--max-memory-per-child`",
+        "35 tasks, three of which take 150 MB where 200 MB are allowed",
+        "nothing is lost; the exit is counted as `recycled`",
+    ),
+    Fault(
+        "out-of-memory",
+        "The kernel kills a pool process that is out of memory",
+        "20 tasks, two of which move their process into a control group of 300 MB and take more "
+        "(needs root and a memory controller)",
+        "as for SIGKILL: `lost`, with all that had ended before",
+    ),
+    Fault(
+        "memory-error",
+        "A task raises `MemoryError`",
+        "10 tasks, the last of which asks for more than `RLIMIT_AS` allows; Celery then stops the "
+        "whole worker, watched or not",
+        "the worker ends as it would alone, and has told everything by then",
+    ),
+    Fault(
+        "time-limits",
+        "Tasks run into their time limits",
+        "15 tasks, four of which reach a hard limit, half of these with `acks_late`, and two a "
+        "soft one",
+        "a hard limit is one `timeout`, although Celery reports it twice; a soft one is a "
+        "`failure`; the neighbours lose nothing",
+    ),
+    Fault(
+        "stopped",
+        "A worker is stopped in the middle of its work",
+        "58 messages, half of them with `acks_late`, and a stop when 20 have begun: warm, soft, "
+        "cold, by Ctrl-C twice, by SIGTERM remapped to SIGQUIT, and hard, with a third SIGQUIT",
+        "every task that began has its process span; each message is either told as done or still "
+        "in the queue, never both, never neither; the stop takes the flush budget more at most",
+    ),
+    Fault(
+        "worker-killed",
+        "A whole worker is killed",
+        "SIGKILL of the main process while two tasks run, after their neighbours' spans were "
+        "exported; then a worker of the same name, to which the broker gives the two again",
+        "the new worker goes on with the same series, and its gauges say what is so; the two "
+        "deliveries are told as redelivered; no pool process stays",
+    ),
+    Fault(
+        "every-pool",
+        "Other pools, other ways to start",
+        "20 tasks, four of which fail, in each pool and start method, with beat inside, and in "
+        "the background; contrib is switched on in main for pools that have no processes",
+        "the same spans and counts everywhere",
+    ),
+    Fault(
+        "fork-in-a-task",
+        "A task forks",
+        "14 tasks in one pool process; two fork by `os.fork` and by `billiard.Process`, or become "
+        "a daemon that closes every descriptor; the children make spans and publish",
+        "nothing is told twice, the pool process goes on, and what the children made arrives",
+    ),
+    Fault(
+        "never-ran",
+        "Deliveries that do not run, or not to their end",
+        "32 deliveries: revoked before, while waiting and while running, expired, ignored, "
+        "rejected, requeued, retried, and plain ones between them",
+        "each is counted once with its state and has a span; gauges go back to 0",
+    ),
+    Fault(
+        "same-task-twice",
+        "The same task runs twice at once",
+        "a Redis visibility timeout of two seconds gives a message again while its first run goes "
+        "on: to another process of the same worker, and to another worker",
+        "two deliveries, two process spans, the second as redelivered; attributes and child spans "
+        "of each under its own; two outcomes",
+    ),
 )
 
 FORKS: tuple[Fault, ...] = ()

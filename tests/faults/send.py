@@ -1,4 +1,4 @@
-"""Sends messages as a program of its own: `python send.py TASK NUMBER [JSON ARGUMENTS]`.
+"""Sends messages as a program of its own: `python send.py '[[TASK, NUMBER, ARGS, OPTIONS], ...]'`.
 
 Prints the ids. The program ends as programs do, so that what watches it may say its last word.
 """
@@ -10,7 +10,6 @@ import sys
 
 from watched_app import app
 
-task, number, *arguments = sys.argv[1:]
-args = json.loads(arguments[0]) if arguments else ()
-for _ in range(int(number)):
-    print(app.send_task(task, args).id)
+for task, number, args, options in json.loads(sys.argv[1]):
+    for _ in range(number):
+        print(app.send_task(task, args, **options).id)

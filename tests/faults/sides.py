@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,9 @@ from tests.waiting import eventually
 from tests.worker import harness
 
 HERE = Path(__file__).parent
+
+Message = tuple[str, int, Sequence[object], Mapping[str, object]]
+"""Task, how many, arguments, options of `send_task`."""
 
 Side = Literal["alone", "ours", "contrib"]
 ALONE: Side = "alone"
@@ -45,15 +49,21 @@ def worker(
     folder: Path, environ: dict[str, str], *arguments: str, app: str = "watched_app"
 ) -> Iterator[harness.Worker]:
     """Run a worker of an app in this folder until it is ready."""
-    pooled = environ | {"WATCHED_IN": "pool"}
+    pooled = {"WATCHED_IN": "pool", **environ}
     with harness.worker(folder, pooled, *arguments, app=app) as running:
         yield running
 
 
-def send(environ: dict[str, str], task: str, number: int = 1, *args: object) -> list[str]:
+def send(
+    environ: dict[str, str], task: str, number: int = 1, *args: object, **options: object
+) -> list[str]:
     """Send messages from a program of its own and return their ids."""
-    said = harness.run(environ, str(HERE / "send.py"), task, str(number), json.dumps(args))
-    return said.split()
+    return send_all(environ, (task, number, args, options))
+
+
+def send_all(environ: dict[str, str], *messages: Message) -> list[str]:
+    """Send messages of several kinds, in this order, and return their ids."""
+    return harness.run(environ, str(HERE / "send.py"), json.dumps(messages)).split()
 
 
 def drained(url: str, seconds: float = 300) -> None:
@@ -63,3 +73,16 @@ def drained(url: str, seconds: float = 300) -> None:
     """
     with redis.Redis.from_url(url) as broker:
         eventually(lambda: not broker.llen("celery") and not broker.hlen("unacked"), seconds)
+
+
+def quiet(receiver: Receiver, seconds: float = 6) -> None:
+    """Wait until nothing was sent for longer than a batch waits."""
+    heard, since = -1, 0.0
+
+    def silent() -> bool:
+        nonlocal heard, since
+        if len(receiver.traces) != heard:
+            heard, since = len(receiver.traces), time.monotonic()
+        return time.monotonic() - since > seconds
+
+    eventually(silent, every=0.5)

@@ -13,6 +13,7 @@ from watching import watch
 
 app = Celery("watched", broker=os.environ["CASES_BROKER"], backend=os.environ["CASES_BACKEND"])
 app.conf.update(broker_connection_retry_on_startup=True, task_ignore_result=True)
+app.conf.worker_proc_alive_timeout = 60  # to import what watches, on a busy machine
 watch(app)
 
 tracer = trace.get_tracer("watched")

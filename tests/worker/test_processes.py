@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -17,6 +14,7 @@ from celery import Celery
 from tests.receiver import Receiver
 from tests.waiting import eventually
 from tests.worker import harness
+from tests.worker.background import background
 from tests.worker.expected import CASES
 from tests.worker.harness import CONSUMER, PRODUCER
 from tests.worker.test_matrix import all_ended, words
@@ -24,7 +22,6 @@ from tests.worker.test_matrix import all_ended, words
 OUTCOMES, CONSUMED = "celery.task.outcomes", "messaging.client.consumed.messages"
 ALONE = ("--without-mingle", "--without-gossip")  # nobody to wait for
 PREFORK = (*ALONE, "-P", "prefork", "-c", "2")
-CELERY = (sys.executable, "-m", "celery", "-A", "processes_app")
 
 
 def told(receiver: Receiver) -> Counter[str]:
@@ -45,36 +42,13 @@ def instances(receiver: Receiver) -> set[str]:
     return {point.instance for point in harness.points(receiver, CONSUMED)}
 
 
-def alive(pid: int) -> bool:
-    """Is there such a process, that is no zombie?"""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 @pytest.mark.parametrize("how", ["multi", "detach"])
 def test_a_worker_in_the_background_is_like_any_other(
     tmp_path: Path, environ: dict[str, str], receiver: Receiver, client: Celery, how: str
 ) -> None:
     """What started it has ended; when it is gone, or `stopwait` has ended, it has told all."""
-    pidfile, log = tmp_path / "w1.pid", tmp_path / "w1.log"
-    files = [f"--pidfile={pidfile}", f"--logfile={log}", "-l", "INFO", *PREFORK]
-    command = partial(subprocess.run, cwd=harness.HERE, env=environ, check=True, timeout=30)
-    if how == "multi":
-        command([*CELERY, "multi", "start", harness.NODE, "-A", "processes_app", *files])
-    else:
-        command([*CELERY, "worker", "--detach", "-n", harness.NODE, *files])
-    try:
-        eventually(lambda: log.exists() and " ready." in log.read_text())
+    with background(tmp_path, environ, how, *PREFORK, app="processes_app"):
         assert client.send_task("shop_of_cases.add", (1, 2)).get(timeout=60) == 3
-    finally:
-        main = int(pidfile.read_text())
-        if how == "multi":
-            command([*CELERY, "multi", "stopwait", harness.NODE, f"--pidfile={pidfile}"])
-        else:
-            os.kill(main, signal.SIGTERM)
-            eventually(lambda: not alive(main))
     assert told(receiver)["shop_of_cases.add"] == 1
     assert instances(receiver) == {harness.NODE}
 
