@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import socket
 import struct
 import threading
+import time
 import zlib
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
@@ -43,6 +45,15 @@ class Answer(NamedTuple):
     body: bytes = b""
     stall: bool = False  # say it only when the receiver is released
     reset: bool = False  # say nothing, reset the connection
+    after: float = 0.0  # seconds that it thinks before
+    raw: bytes = b""  # say these bytes in place of an answer, and hang up
+    half: bool = False  # announce more of a body than there comes, and hang up
+    endless: float | None = None  # a body of bytes for ever, with that many seconds between two
+
+    @property
+    def takes(self) -> bool:
+        """Does it say that what was sent is the receiver's now?"""
+        return 200 <= self.status < 300 and not (self.stall or self.reset or self.raw)
 
 
 class Received(NamedTuple):
@@ -52,6 +63,8 @@ class Received(NamedTuple):
     headers: Mapping[str, str]
     raw: bytes
     connection: int  # port of the other side: the same for requests on one connection
+    answer: Answer = Answer()
+    at: float = 0.0  # monotonic
 
     @property
     def body(self) -> bytes:
@@ -71,17 +84,27 @@ def partial_success(rejected: int) -> Answer:
 
 
 class Receiver:
-    """Keeps what it was sent; `answers` are used up one by one, then all is well."""
+    """Keeps what it was sent; `answers` are used up one by one, then comes the usual one."""
 
     def __init__(self, port: int = 0) -> None:
         self.received: list[Received] = []
         self.answers: deque[Answer] = deque()
+        self.usual: Callable[[str], Answer] = self._well
+        """The answer to a request for a path."""
         self.released = threading.Event()
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True
+
+            def setup(self) -> None:
+                super().setup()
+                receiver._connections.add(self.connection)
+
+            def finish(self) -> None:
+                receiver._connections.discard(self.connection)
+                super().finish()
 
             def do_POST(self) -> None:
                 receiver._answer(self)
@@ -95,6 +118,7 @@ class Receiver:
 
         self._server = Server(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
+        self._connections: set[socket.socket] = set()
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True
         )
@@ -138,11 +162,27 @@ class Receiver:
             if request.path.endswith("/v1/logs")
         ]
 
+    @property
+    def taken(self) -> list[Span]:
+        """The spans of the requests that it said it took."""
+        return [
+            span
+            for request in list(self.received)
+            if request.path.endswith("/v1/traces") and request.answer.takes
+            for by_resource in ExportTraceServiceRequest.FromString(request.body).resource_spans
+            for by_scope in by_resource.scope_spans
+            for span in by_scope.spans
+        ]
+
     def close(self) -> None:
+        """Be gone, as a process that has ended: kept connections are too."""
         self.released.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(5)
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         length = int(handler.headers["Content-Length"])
@@ -151,8 +191,13 @@ class Receiver:
             handler.close_connection = True
             return
         headers = {name.lower(): value for name, value in handler.headers.items()}
-        self.received.append(Received(handler.path, headers, raw, handler.client_address[1]))
-        answer = self.answers.popleft() if self.answers else self._well(handler.path)
+        answer = self.answers.popleft() if self.answers else self.usual(handler.path)
+        came_from = handler.client_address[1]
+        self.received.append(
+            Received(handler.path, headers, raw, came_from, answer, time.monotonic())
+        )
+        if answer.after:
+            self.released.wait(answer.after)
         if answer.stall:
             self.released.wait(30)
         if answer.reset:
@@ -161,12 +206,20 @@ class Receiver:
             handler.close_connection = True
             handler.connection.close()
             return
+        if answer.raw:
+            handler.close_connection = True
+            handler.wfile.write(answer.raw)
+            return
         handler.send_response(answer.status)
         for name, value in answer.headers.items():
             handler.send_header(name, value)
-        handler.send_header("Content-Length", str(len(answer.body)))
+        odd = answer.half or answer.endless is not None
+        handler.send_header("Content-Length", str((1 << 40) if odd else len(answer.body)))
         handler.end_headers()
         handler.wfile.write(answer.body)
+        handler.close_connection = handler.close_connection or odd
+        while answer.endless is not None and not self.released.wait(answer.endless):
+            handler.wfile.write(bytes(1 if answer.endless else 1 << 16))
 
     @staticmethod
     def _well(path: str) -> Answer:

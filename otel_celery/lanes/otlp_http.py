@@ -29,6 +29,7 @@ CREDENTIALS = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER"
 _TRANSIENT_STATUS = frozenset({429, 502, 503, 504})
 _TRANSIENT = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 _LONGEST_RETRY_AFTER = 300.0
+_LONGEST_ANSWER = 16 << 10  # bytes: there may be a few words in it, and no end
 
 
 class Verdict(Enum):
@@ -60,18 +61,26 @@ class Target(NamedTuple):
 
     @classmethod
     def from_sdk(
-        cls, exporter: Callable[..., Any] = OTLPSpanExporter, signal: str = "TRACES"
+        cls,
+        exporter: Callable[..., Any] = OTLPSpanExporter,
+        signal: str = "TRACES",
+        nothing: object = (),
     ) -> Target:
         """Return what the installed SDK's exporter makes of the `OTEL_EXPORTER_OTLP_*` variables.
 
         It is asked to send nothing through a session that only listens. So each variable that it
         honours is honoured here, in its version and with its precedence, by public names alone.
 
+        Args:
+            exporter: makes it.
+            signal: as in the names of its variables.
+            nothing: what it takes for an empty batch.
+
         Raises:
             ConfigError: it would send nothing, as to an endpoint without `http://`.
         """
         ear = _Ear()
-        exporter(session=ear).export([])
+        exporter(session=ear).export(nothing)
         if ear.heard is None or urlsplit(ear.heard.url).scheme not in ("http", "https"):
             raise ConfigError(
                 f"OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_{signal}_ENDPOINT:"
@@ -152,10 +161,13 @@ class OtlpHttp:
 
     @classmethod
     def from_env(
-        cls, exporter: Callable[..., Any] = OTLPSpanExporter, signal: str = "TRACES"
+        cls,
+        exporter: Callable[..., Any] = OTLPSpanExporter,
+        signal: str = "TRACES",
+        nothing: object = (),
     ) -> OtlpHttp:
         """Return what the SDK's own exporter would talk to, see `Target.from_sdk`."""
-        return cls(Target.from_sdk(exporter, signal), open_session(signal), signal)
+        return cls(Target.from_sdk(exporter, signal, nothing), open_session(signal), signal)
 
     def __call__(self, body: bytes, timeout: float) -> Answer:
         """Send one request.
@@ -183,36 +195,55 @@ class OtlpHttp:
         self._session.close()
 
     def _attempt(self, body: bytes, timeout: float) -> Answer:
+        most = min(timeout, self.target.timeout)
         try:
             response = self._session.post(
                 self.target.url,
                 data=body,
                 headers=dict(self.target.headers),
-                timeout=min(timeout, self.target.timeout),
+                timeout=most,
                 verify=self.target.verify,
                 cert=self.target.cert,
                 allow_redirects=False,
+                stream=True,
             )
-        except (OSError, HTTPException, urllib3.exceptions.HTTPError) as fault:
+        except Exception as fault:  # noqa: BLE001 - somebody's credential provider is in there
             lasting = isinstance(fault, requests.RequestException) and not isinstance(
                 fault, _TRANSIENT
             )
             return Answer(Verdict.REFUSED if lasting else Verdict.AGAIN, type(fault).__name__)
+        # The status has decided: sent again for what comes after it, all would be there twice.
+        with response:
+            said = _read(response, time.monotonic() + most)
         status = response.status_code
         if 200 <= status < 300:
-            return Answer(Verdict.DELIVERED, rejected=_rejected(response))
+            return Answer(Verdict.DELIVERED, rejected=_rejected(response, said))
         reason = f"HTTP {status}"
         if status in _TRANSIENT_STATUS:
             return Answer(Verdict.AGAIN, reason, _retry_after(response, time.time()))
         return Answer(Verdict.TOO_LARGE if status == 413 else Verdict.REFUSED, reason)
 
 
-def _rejected(response: requests.Response) -> int:
+def _read(response: requests.Response, deadline: float) -> bytes:
+    """Return what is said besides the status, as far as it can be had, is short and comes soon."""
+    said = bytearray()
+    try:
+        # One by one: reading waits for as many bytes as are asked for, and each may be late.
+        for byte in response.iter_content(1):
+            said += byte
+            if len(said) >= _LONGEST_ANSWER or time.monotonic() >= deadline:
+                break
+    except (OSError, HTTPException, urllib3.exceptions.HTTPError):
+        return b""
+    return bytes(said)
+
+
+def _rejected(response: requests.Response, said: bytes) -> int:
     # The answers for all signals have the same fields, under other names.
     if "protobuf" not in response.headers.get("Content-Type", ""):
         return 0
     try:
-        told = ExportTraceServiceResponse.FromString(response.content)
+        told = ExportTraceServiceResponse.FromString(said)
     except DecodeError:
         return 0
     return max(0, told.partial_success.rejected_spans)

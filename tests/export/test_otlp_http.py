@@ -8,6 +8,7 @@ import socket
 import time
 import traceback
 from email.utils import formatdate
+from typing import NoReturn
 
 import pytest
 import requests
@@ -194,6 +195,40 @@ def test_status_decides_what_happens_next(
     assert len(receiver.received) == 1
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(other_side.Answer(half=True), id="half"),
+        pytest.param(
+            other_side.Answer(headers={"Content-Encoding": "gzip"}, body=b"no gzip"), id="garbled"
+        ),
+        pytest.param(other_side.Answer(endless=0.0), id="endless"),
+        pytest.param(other_side.Answer(endless=0.05), id="endless-and-slow"),
+    ],
+)
+def test_what_was_taken_is_not_sent_again_for_an_odd_answer(
+    receiver: Receiver, said: other_side.Answer
+):
+    """The status says that the other side has it; the rest costs neither much time nor memory."""
+    receiver.answers.append(said)
+    began = time.monotonic()
+    assert OtlpHttp.from_env()(BODY, 0.5) == Answer(Verdict.DELIVERED)
+    assert time.monotonic() - began < 5
+    assert len(receiver.received) == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(other_side.Answer(raw=b"SSH-2.0-OpenSSH_9.2\r\n"), id="not-http"),
+        pytest.param(other_side.Answer(raw=b"HTTP/1.1 2"), id="half-a-status"),
+    ],
+)
+def test_who_speaks_no_http_is_tried_again(receiver: Receiver, said: other_side.Answer):
+    receiver.answers.extend([said, said])
+    assert OtlpHttp.from_env()(BODY, 5.0) == Answer(Verdict.AGAIN, "ConnectionError")
+
+
 def test_retry_after_may_be_a_date(receiver: Receiver):
     receiver.answers.append(
         other_side.Answer(503, {"Retry-After": formatdate(time.time() + 60, usegmt=True)})
@@ -278,3 +313,14 @@ def test_credential_provider_makes_the_session(receiver: Receiver, monkeypatch: 
     monkeypatch.setenv(otlp_http.CREDENTIALS, "signed")
     OtlpHttp.from_env()(BODY, 10.0)
     assert receiver.received[0].headers["authorization"].startswith("Basic ")
+
+
+def test_credential_provider_that_fails_is_tried_again(receiver: Receiver):
+    """Where its token comes from may be down too, and it may raise anything."""
+
+    class Failing(requests.Session):
+        def send(self, *_: object, **__: object) -> NoReturn:
+            raise KeyError("token")
+
+    post = OtlpHttp(Target.from_sdk(), Failing())
+    assert post(BODY, 10.0) == Answer(Verdict.AGAIN, "KeyError")
