@@ -19,8 +19,10 @@ from otel_celery.span import FinishedSpan
 _logger = logging.getLogger(__name__)
 
 MOST_SPANS, MOST_BYTES = 2_000, 2 << 20  # of one request
+_SMALLEST = 16 << 10  # bytes: who finds even that too large will take nothing
 _TURN = 8  # requests in a row, before other work of the courier has its turn
 _LONGEST_BACKOFF = 30.0
+_MOST_DOUBLINGS = 5
 _BETWEEN_COMPLAINTS = 60.0
 
 
@@ -51,7 +53,8 @@ class BytesLane:
     """Spans or log records, encoded where they are put, joined and posted by the courier.
 
     A batch that fails for now stays first in line, with exponential back-off or the pause that the
-    other side asks for; one that is refused is dropped once and counted.
+    other side asks for, which may be shorter, but not so short that we do nothing else; one that is
+    refused is dropped once and counted.
 
     Args:
         post: makes one attempt.
@@ -126,9 +129,12 @@ class BytesLane:
         self._outbox.forget()
         self._post.forget()
 
+    def give_up(self) -> int:
+        return self._outbox.close()
+
     def close(self) -> None:
+        self.give_up()
         self._batches.clear()
-        self._outbox.close()
         self._post.close()
 
     def _wake(self) -> None:
@@ -141,9 +147,11 @@ class BytesLane:
         if self._outbox.closed:  # meanwhile, by a stop that waited long enough
             return True
         if answer.verdict is Verdict.AGAIN:
-            pause = answer.retry_after
-            if pause is None:
-                pause = min(2.0**self._failures, _LONGEST_BACKOFF) * self._jitter()
+            backoff = min(2.0 ** min(self._failures, _MOST_DOUBLINGS), _LONGEST_BACKOFF)
+            if answer.retry_after is None:
+                pause = backoff * self._jitter()
+            else:
+                pause = max(answer.retry_after, backoff / 10)
             self._failures += 1
             self.next_attempt_at = self._clock() + pause
             self._complain(f"{answer.reason}; next attempt in {pause:.0f} s")
@@ -151,7 +159,7 @@ class BytesLane:
             return False
         self._failures = 0
         self.next_attempt_at = -math.inf
-        if answer.verdict is Verdict.TOO_LARGE and len(batch) > 1:
+        if answer.verdict is Verdict.TOO_LARGE and len(batch) > 1 and _size(batch) > _SMALLEST:
             half = len(batch) // 2
             self._batches.extendleft((batch[half:], batch[:half]))
         elif answer.verdict is Verdict.DELIVERED:
@@ -185,3 +193,7 @@ class BytesLane:
             self._what,
             sum(counts.dropped.values()),
         )
+
+
+def _size(batch: _Batch) -> int:
+    return sum(parcel.size for parcel in batch)

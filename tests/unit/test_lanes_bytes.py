@@ -16,6 +16,8 @@ from otel_celery.span import CONSUMER, FinishedSpan
 from tests.unit.fake_post import DELIVERED, Clock, FakePost
 
 BUSY = Answer(Verdict.AGAIN, "HTTP 503")
+TOO_LARGE = Answer(Verdict.TOO_LARGE, "HTTP 413")
+PADDING = bytes([0x12, 0xA0, 0x9C, 0x01]) + bytes(20_000)  # an unknown field
 ENVELOPE = Envelope({"service.name": "shop"}, "otel_celery", "1")
 
 
@@ -122,6 +124,28 @@ def test_pause_that_the_other_side_asks_for_is_kept_to(
     assert lane.export(math.inf) == clock.now + 17.0
 
 
+def test_who_asks_for_no_pause_gets_one_that_grows(lane: BytesLane, clock: Clock, post: FakePost):
+    """A Collector that says so whatever we do would keep us busy for ever."""
+    lane.put(span())
+    post.answers.extend([Answer(Verdict.AGAIN, "HTTP 503", 0.0)] * 7)
+    pauses = []
+    for _ in range(7):
+        again = lane.export(math.inf)
+        assert again is not None
+        pauses.append(round(again - clock.now, 3))
+        clock.now = again
+    assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3, 3]
+
+
+def test_an_outage_of_days_loses_nothing_that_waits(lane: BytesLane, clock: Clock, post: FakePost):
+    lane.put(span())
+    post.answers.extend([BUSY] * 3000)
+    for _ in range(3000):
+        clock.now = lane.export(math.inf) or 0.0
+    assert lane.export(math.inf) is None
+    assert lane.counts() == Counts(1, {}, 0, 50_000)
+
+
 def test_somebody_who_waits_gets_one_attempt_in_spite_of_the_back_off(
     lane: BytesLane, clock: Clock, post: FakePost
 ):
@@ -156,12 +180,24 @@ def test_refused_batch_is_dropped_once(lane: BytesLane, post: FakePost):
 
 def test_batch_that_is_too_large_is_halved_until_it_fits(lane: BytesLane, post: FakePost):
     for name in "abcd":
-        lane.put(span(name))
-    too_large = Answer(Verdict.TOO_LARGE, "HTTP 413")
-    post.answers.extend([too_large, too_large, DELIVERED, too_large])
+        lane.put_encoded(relayed(name) + PADDING, 1)
+    post.answers.extend([TOO_LARGE, TOO_LARGE, DELIVERED, TOO_LARGE])
     assert lane.export(math.inf) is None
     assert post.names == [list("abcd"), list("ab"), ["a"], ["b"], list("cd")]
     assert lane.counts() == Counts(3, {"too_large": 1}, 0, 50_000)
+
+
+def test_who_finds_everything_too_large_is_not_asked_about_each_span(
+    lane: BytesLane, post: FakePost
+):
+    for _ in range(MOST_SPANS):
+        lane.put(span())
+    post.answers.extend([TOO_LARGE] * 2 * MOST_SPANS)
+    assert lane.export(math.inf) is not None
+    while lane.counts().waiting:
+        lane.export(math.inf)
+    assert lane.counts() == Counts(0, {"too_large": MOST_SPANS}, 0, 50_000)
+    assert len(post.bodies) < 32
 
 
 def test_rejected_spans_of_a_partial_success_are_counted(lane: BytesLane, post: FakePost):
