@@ -33,7 +33,7 @@ class _Flush:
 
 
 class Courier:
-    """The one thread that touches the network; its jobs run one after the other.
+    """A thread that touches the network; its jobs run one after the other.
 
     Nothing done here makes spans: instrumentation is suppressed. The owner starts it after the
     last fork it knows of; a forked child calls `forget`.
@@ -41,15 +41,18 @@ class Courier:
     Args:
         report: told the place and the exception of a job that failed; the thread goes on.
         clock: monotonic seconds.
+        name: of the thread.
     """
 
     def __init__(
         self,
         report: Callable[[str, BaseException], object],
         clock: Callable[[], float] = time.monotonic,
+        name: str = "otel-celery-courier",
     ) -> None:
         self._report = report
         self._clock = clock
+        self._name = name
         self.forget()
 
     def forget(self) -> None:
@@ -83,7 +86,7 @@ class Courier:
             thread = threading.Thread(
                 target=self._run,
                 args=(self._alarm, self._stopping),
-                name="otel-celery-courier",
+                name=self._name,
                 daemon=True,
             )
             thread.start()

@@ -1,6 +1,6 @@
 """What does a process need that exports?
 
-A speaker that turns facts into spans and points, a courier that sends them, and the lanes between.
+A speaker that turns facts into spans and points, couriers that send them, and lanes between.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from opentelemetry import trace
 from otel_celery import __version__, sdk
 from otel_celery import conventions as c
 from otel_celery.courier import Courier
-from otel_celery.guard import Guard
+from otel_celery.guard import Guard, logger
 from otel_celery.lane_metrics import LOG_ROWS, LaneMetrics
-from otel_celery.lanes import LogLane, NoLane
+from otel_celery.lanes import Lane, LogLane, NoLane
 from otel_celery.metrics import Instruments
 from otel_celery.sdk.system_metrics import observe_process
 from otel_celery.settings import Settings
@@ -25,10 +25,11 @@ from otel_celery.speaker import Speaker
 from otel_celery.wire import Ear
 
 _EXPORT_INTERVAL = 1.0  # seconds between two exports of spans
+_LAST_WORD = 1 / 6  # of the time for a stop: for metrics, when all the rest took too long
 
 
 class Exporter:
-    """Speaker, courier and what they need: one of each process that exports.
+    """Speaker, couriers and what they need: one of each process that exports.
 
     Args:
         settings: of the deployment.
@@ -69,22 +70,27 @@ class Exporter:
         )
         self.metering.gate = self.speaker.lock
         self.courier = Courier(guard.report)
+        self.rounds = Courier(guard.report, name="otel-celery-rounds")
+        """For metrics and queues: an endpoint of theirs that is silent must not cost a span."""
         self.lane.wake = self.courier.every(_EXPORT_INTERVAL, self.lane.export)
         self.logs.wake = self.courier.every(_EXPORT_INTERVAL, self.logs.export)
         self._budget = settings.flush_timeout
         self._stopped = False
 
     def start(self) -> None:
-        """Start the two threads; after the last fork that is known of."""
+        """Start the three threads; after the last fork that is known of."""
         observe_process(self.metering.provider)
-        self.courier.every(self.metering.interval, self.metering.collect)
+        self.rounds.every(self.metering.interval, self.metering.collect)
         self.speaker.start()
         self.courier.start()
+        self.rounds.start()
 
     def flush(self, timeout: float) -> bool:
         """Tell and export what is there by now."""
+        end = time.monotonic() + timeout
         self.speaker.speak()
-        return self.courier.flush(timeout)
+        well = self.courier.flush(timeout)
+        return self.rounds.flush(max(end - time.monotonic(), 0.0)) and well
 
     def stop(self) -> None:
         """Tell what is left and export it, within the budget; once."""
@@ -93,6 +99,21 @@ class Exporter:
         self._stopped = True
         end = time.monotonic() + self._budget
         self.speaker.stop(self._budget / 2)
-        self.courier.flush(max(end - time.monotonic(), 0.0))
+        self.courier.flush(max(end - self._budget * _LAST_WORD - time.monotonic(), 0.0))
         self.courier.stop()
+        self._give_up(self.lane, "spans")
+        self._give_up(self.logs, "log records")
+        self.rounds.flush(max(end - time.monotonic(), 0.0))  # with what was given up
+        self.rounds.stop()
         self.metering.close()
+
+    def _give_up(self, lane: Lane, what: str) -> None:
+        if lost := lane.give_up():
+            logger.warning(
+                "otel-celery: %d %s did not get through within the %g s of"
+                " OTEL_CELERY_FLUSH_TIMEOUT and are lost; %d were dropped in all.",
+                lost,
+                what,
+                self._budget,
+                sum(lane.counts().dropped.values()),
+            )

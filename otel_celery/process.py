@@ -1,6 +1,6 @@
 """Which process is this, and what has it started for its telemetry?
 
-A publisher, a worker's main, or beat exports: it has a speaker and a courier. A pool process only
+A publisher, a worker's main, or beat exports: it has a speaker and couriers. A pool process only
 tells its main. What a fork inherits of its parent is forgotten, never closed: it is the parent's.
 """
 

@@ -60,7 +60,7 @@ class QueueMetrics:
             self._instruments.observe(metric, read)
 
     def poll(self, deadline: float) -> None:
-        """Read if a round is due; for the courier. Not worth the last seconds of a process."""
+        """Read if a round is due; for a courier. Not worth the last seconds of a process."""
         if deadline == float("inf"):
             self._poller.poll(time.monotonic(), self._consumed())
 

@@ -120,7 +120,7 @@ class WorkerMain:
         self.vitals.observe(exporter.instruments)
         self._queues.observe()
         if self._here.settings.queue_interval > 0:
-            exporter.courier.every(self._queues.interval, self._queues.poll)
+            exporter.rounds.every(self._queues.interval, self._queues.poll)
         self._zero()
         exporter.start()
 

@@ -43,8 +43,11 @@ class Lane(Protocol):
     def forget(self) -> None:
         """Start empty in a forked child: drop what is the parent's, leave its connections alone."""
 
+    def give_up(self) -> int:
+        """Take nothing more, and count what still waits as dropped; return how many that are."""
+
     def close(self) -> None:
-        """Give up what still waits, as counted drops, and release connections."""
+        """Give up what still waits, and release connections."""
 
 
 class SpanLane(Lane, Protocol):
@@ -86,6 +89,9 @@ class NoLane:
 
     def forget(self) -> None:
         pass
+
+    def give_up(self) -> int:
+        return 0
 
     def close(self) -> None:
         pass

@@ -54,5 +54,8 @@ class ApplicationLane:
     def forget(self) -> None:
         """The provider cares for itself in a fork."""
 
+    def give_up(self) -> int:
+        return 0
+
     def close(self) -> None:
         """The provider is not ours to close."""

@@ -92,14 +92,20 @@ class Outbox(Generic[T]):
             if spans := self._settle(parcels):
                 self._dropped[reason] += spans
 
-    def close(self) -> None:
-        """Drop all that waits, what is being sent included: how that went is not asked any more."""
+    def close(self) -> int:
+        """Drop all that waits, what is being sent included: how that went is not asked any more.
+
+        Returns:
+            How many that were.
+        """
         with self._lock:
             self.closed = True
-            if self._spans:
-                self._dropped[CLOSED] += self._spans
+            left = self._spans
+            if left:
+                self._dropped[CLOSED] += left
             self._parcels.clear()
             self._spans = self._bytes = 0
+            return left
 
     def counts(self) -> Counts:
         with self._lock:

@@ -81,8 +81,11 @@ class ReferenceLogLane:
         self._inherited = self.exporters  # collecting them might close what the parent uses
         self.exporters = self._build_exporters()
 
+    def give_up(self) -> int:
+        return self._outbox.close()
+
     def close(self) -> None:
-        self._outbox.close()
+        self.give_up()
         for exporter in self.exporters:
             exporter.shutdown()  # type: ignore[no-untyped-call]
 

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 from opentelemetry.sdk.environment_variables import (
     OTEL_EXPORTER_PROMETHEUS_HOST,
@@ -19,15 +18,15 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import (
     MetricExporter,
     MetricReader,
-    MetricsData,
-    PeriodicExportingMetricReader,
 )
 from opentelemetry.sdk.resources import Resource
 
 from otel_celery.errors import ConfigError, MissingExtra
+from otel_celery.sdk.driven import Driven
 from otel_celery.sdk.environment import (
     LOGS,
     METRICS,
+    OTLP_HTTP,
     TRACES,
     build_sampler,
     check_headers,
@@ -75,15 +74,19 @@ class Metering:
         self._closers = closers
         self._clock = clock
 
-    def collect(self, deadline: float) -> None:
-        """Read all instruments and export, once for each pushed reader."""
+    def collect(self, deadline: float) -> float | None:
+        """Read all instruments and export, once for each pushed reader; for the courier."""
         with self.gate:
             for reader in self._pushed:
                 reader.collect()
+        again = None
         for reader in self._pushed:
             left = min(self._timeout, deadline - self._clock())
-            if left > 0 and isinstance(reader, _Driven):
-                reader.export(left * 1000)
+            if left > 0 and isinstance(reader, Driven):
+                again = max(again or 0.0, reader.export(left) or 0.0) or None
+        if again is None:
+            return None
+        return self._clock() + (again if deadline < math.inf else max(again, self.interval))
 
     def close(self) -> None:
         """Stop serving; what was not collected is not sent any more."""
@@ -112,7 +115,7 @@ def build_meter_provider(
         ConfigError: a variable with an unusable value.
         MissingExtra: an exporter that is not installed.
     """
-    pushed: list[MetricReader] = [_Driven(exporter) for exporter in exporters]
+    pushed: list[MetricReader] = [Driven(exporter) for exporter in exporters]
     pulled: list[MetricReader] = []
     closers: list[Callable[[], object]] = []
     if sdk_disabled(environ):
@@ -127,32 +130,16 @@ def build_meter_provider(
             pulled.append(reader)
             closers.append(close)
             continue
-        made = load_exporter(METRICS, name)()
+        make = load_exporter(METRICS, name)
+        if name == OTLP_HTTP:
+            pushed.append(Driven.over_http(make))
+            continue
+        made = make()
         if isinstance(made, MetricReader):
             pulled.append(made)
         else:
-            pushed.append(_Driven(made))
+            pushed.append(Driven(made))
     return Metering(resource, pushed, pulled, interval, timeout, closers)
-
-
-class _Driven(PeriodicExportingMetricReader):
-    """Exports when it is told to, apart from reading: that is done behind a gate."""
-
-    def __init__(self, exporter: MetricExporter) -> None:
-        # An interval of infinity is the SDK's way to say: no thread, somebody calls collect().
-        super().__init__(exporter, export_interval_millis=math.inf)
-        self._read: MetricsData | None = None
-
-    def _receive_metrics(
-        self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any
-    ) -> None:
-        self._read = metrics_data
-
-    def export(self, timeout_millis: float) -> None:
-        """Export what was read last; what could not be exported is in the next reading."""
-        read, self._read = self._read, None
-        if read is not None:
-            super()._receive_metrics(read, timeout_millis)
 
 
 def export_interval(environ: Mapping[str, str] = os.environ) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,10 @@ from opentelemetry.trace import SpanKind
 
 from otel_celery.facts import Connected
 from otel_celery.guard import Guard
+from otel_celery.lanes import Counts
+from otel_celery.lanes.bytes_lane import BytesLane
+from otel_celery.lanes.otlp_http import Answer, Verdict
+from otel_celery.otlp import Envelope
 from otel_celery.process import Here, Role
 from otel_celery.relay import FACT
 from otel_celery.settings import Settings
@@ -73,7 +78,7 @@ def test_the_first_fact_makes_a_publisher(here: Here):
     exporter = here.exporter
     here.tell(published())
     assert (here.role, here.exporter is exporter) == (Role.PUBLISHER, True)
-    assert len(ours()) == 2
+    assert len(ours()) == 3
     here.stop()
     assert told(here) == []
     eventually(lambda: ours() == [])
@@ -91,7 +96,7 @@ def test_threads_that_publish_at_once_make_one_publisher(here: Here):
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(ours()) == 2
+    assert len(ours()) == 3
 
 
 def test_a_publisher_that_becomes_a_worker_tells_first_what_it_has(here: Here, ear: Ear):
@@ -139,7 +144,7 @@ def test_a_process_stops_nothing_of_its_parent(here: Here):
     here.tell(published())
     here.pid += 1  # as where a fork hook did not run
     here.stop()
-    assert len(ours()) == 2
+    assert len(ours()) == 3
     here.pid = os.getpid()
 
 
@@ -148,6 +153,30 @@ def test_a_second_stop_does_nothing(here: Here):
     here.stop()
     here.stop()
     eventually(lambda: ours() == [])
+
+
+def test_a_stop_says_how_many_spans_it_gave_up(here: Here, caplog: pytest.LogCaptureFixture):
+    """And counts them, within the time that it has."""
+    here.tell(published())
+    exporter = here.exporter
+    assert exporter is not None
+    exporter.lane = exporter.speaker.lane = lane = BytesLane(
+        lambda *_: Answer(Verdict.AGAIN, "HTTP 503"),  # type: ignore[arg-type]
+        Envelope({}, "otel_celery", "1"),
+    )
+    exporter.courier.every(1.0, lane.export)
+    here.tell(published())
+    exporter.speaker.speak()
+    waited = lane.counts().waiting
+    began = time.monotonic()
+    here.stop()
+    assert waited
+    assert time.monotonic() - began < Settings().flush_timeout + 3
+    assert lane.counts() == Counts(0, {"closed": waited}, 0, 50_000)
+    assert caplog.messages[-1] == (
+        f"otel-celery: {waited} spans did not get through within the 3 s of"
+        f" OTEL_CELERY_FLUSH_TIMEOUT and are lost; {waited} were dropped in all."
+    )
 
 
 @pytest.mark.parametrize(

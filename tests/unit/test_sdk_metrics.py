@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
 from opentelemetry.sdk.metrics import Counter, Histogram
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
@@ -19,7 +23,9 @@ from opentelemetry.sdk.resources import Resource
 
 from otel_celery import sdk
 from otel_celery.errors import ConfigError
+from otel_celery.lanes.otlp_http import Answer, Verdict
 from otel_celery.sdk import metrics
+from otel_celery.sdk.driven import Driven
 
 RESOURCE = Resource({"service.name": "shop"})
 
@@ -65,12 +71,43 @@ def test_readers_have_no_thread_and_are_driven():
 def test_collection_ends_with_its_deadline():
     """And does not begin after it."""
     exporter = KeepingMetrics()
-    reader = metrics._Driven(exporter)
+    reader = Driven(exporter)
     metering = sdk.Metering(RESOURCE, [reader], clock=lambda: 100.0)
     metering.provider.get_meter("m").create_counter("c").add(1)
     metering.collect(102.0)
     metering.collect(100.0)
     assert exporter.timeouts == [2_000]
+
+
+@pytest.mark.parametrize(
+    ("answer", "deadline", "again"),
+    [
+        pytest.param(Answer(Verdict.DELIVERED), math.inf, None, id="delivered"),
+        pytest.param(Answer(Verdict.REFUSED, "HTTP 400"), 103.0, None, id="refused"),
+        pytest.param(Answer(Verdict.AGAIN, "HTTP 503"), 103.0, 100.5, id="somebody-waits"),
+        pytest.param(Answer(Verdict.AGAIN, "HTTP 503"), math.inf, 115.0, id="next-reading"),
+        pytest.param(Answer(Verdict.AGAIN, "HTTP 429", 40.0), math.inf, 140.0, id="pause"),
+    ],
+)
+def test_over_http_there_is_one_attempt(
+    answer: Answer, deadline: float, again: float | None, caplog: pytest.LogCaptureFixture
+):
+    """The next reading has everything: nobody is held up by more of them."""
+    bodies: list[bytes] = []
+
+    def post(body: bytes, timeout: float) -> Answer:
+        bodies.append(body)
+        return answer
+
+    reader = Driven(KeepingMetrics(), post, "http://c")
+    metering = sdk.Metering(RESOURCE, [reader], clock=lambda: 100.0)
+    metering.provider.get_meter("m").create_counter("c").add(1)
+    assert metering.collect(deadline) == again
+    metering.collect(deadline)
+    assert [ExportMetricsServiceRequest.FromString(body).resource_metrics for body in bodies]
+    assert len(bodies) == 2
+    told = [f"Metrics do not get through to http://c: {answer.reason}."] if answer.reason else []
+    assert caplog.messages == told
 
 
 @pytest.mark.parametrize(
@@ -111,13 +148,13 @@ def test_reader_of_others_is_not_driven(monkeypatch: pytest.MonkeyPatch):
 def test_otlp_variables_choose_temporality_and_aggregation(monkeypatch: pytest.MonkeyPatch):
     """As for the SDK's own providers; buckets of ours stand where nothing else is asked."""
     made: list[MetricExporter] = []
-    driven = metrics._Driven
+    initialise = Driven.__init__
 
-    def keep(exporter: MetricExporter) -> Any:
+    def keep(self: Driven, exporter: MetricExporter, *given: Any) -> None:
         made.append(exporter)
-        return driven(exporter)
+        initialise(self, exporter, *given)
 
-    monkeypatch.setattr(metrics, "_Driven", keep)
+    monkeypatch.setattr(Driven, "__init__", keep)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta")
     monkeypatch.setenv(
         "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
