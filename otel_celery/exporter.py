@@ -92,14 +92,15 @@ class Exporter:
         well = self.courier.flush(timeout)
         return self.rounds.flush(max(end - time.monotonic(), 0.0)) and well
 
-    def stop(self) -> None:
-        """Tell what is left and export it, within the budget; once."""
+    def stop(self, seconds: float | None = None) -> None:
+        """Tell what is left and export it, within the flush timeout or these seconds; once."""
         if self._stopped:
             return
         self._stopped = True
-        end = time.monotonic() + self._budget
-        self.speaker.stop(self._budget / 2)
-        self.courier.flush(max(end - self._budget * _LAST_WORD - time.monotonic(), 0.0))
+        budget = self._budget if seconds is None else seconds
+        end = time.monotonic() + budget
+        self.speaker.stop(budget / 2)
+        self.courier.flush(max(end - budget * _LAST_WORD - time.monotonic(), 0.0))
         self.courier.stop()
         self._give_up(self.lane, "spans")
         self._give_up(self.logs, "log records")

@@ -12,7 +12,7 @@ from otel_celery import sdk, seams
 from otel_celery.execution import Execution
 from otel_celery.otlp import Limits
 from otel_celery.process import Here
-from otel_celery.sdk.inherited import PATIENCE, flush_briefly
+from otel_celery.sdk.inherited import flush_briefly
 from otel_celery.sdk.traces import provide_tracer
 from otel_celery.sdk.user_metrics import provide_meter
 from otel_celery.sentry import Errors
@@ -57,6 +57,7 @@ class PoolProcess:
 
     def stop(self) -> None:
         """The process leaves by itself, soon and by `os._exit`."""
-        with self._errors.flushed(PATIENCE):
-            flush_briefly()
+        seconds = self._here.settings.pool_flush
+        with self._errors.flushed(seconds):
+            flush_briefly(seconds)
         self._teller.leave(_PATIENCE)

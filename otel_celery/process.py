@@ -172,12 +172,15 @@ class Here:
         if ear is not None:
             ear.forget_after_fork()
 
-    def stop(self) -> None:
-        """Export what is left; the process may end now, or publish again."""
+    def stop(self, seconds: float | None = None) -> None:
+        """Export what is left, within the flush timeout or these seconds.
+
+        The process may end now, or publish again.
+        """
         exporter = self.exporter
         if exporter is not None and self.pid == os.getpid():
             self._tell = self._begin_anew
-            exporter.stop()
+            exporter.stop(seconds)
             if self.ear is not None:
                 self.ear.close()
 

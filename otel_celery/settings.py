@@ -199,6 +199,11 @@ class Settings:
             raise ConfigError("; ".join(bad))
         return settings
 
+    @property
+    def pool_flush(self) -> float:
+        """Seconds of the flush timeout for what tasks run in, whose providers go first."""
+        return self.flush_timeout / 3
+
     def origin(self, name: str) -> str:
         """Tell where a value comes from: a variable's name, `argument` or `default`."""
         return self.origins.get(name, DEFAULT)

@@ -174,10 +174,12 @@ class WorkerMain:
         self._app.steps["consumer"].discard(self._step)
         self._deliveries.given_back(stopping=True)
         self.exporter.speaker.speak()  # what Sentry is to hear of waits no longer than the rest
-        with self._errors.flushed(self._here.settings.flush_timeout):
+        settings = self._here.settings
+        left = settings.flush_timeout - settings.pool_flush  # pool processes had theirs already
+        with self._errors.flushed(left):
             if self.pool_type != "prefork":
-                flush_briefly()
-            self._here.stop()
+                flush_briefly(settings.pool_flush)
+            self._here.stop(left)
         self._queues.close()
         if self._claim is not None:
             self._claim.close()

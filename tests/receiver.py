@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -89,7 +90,7 @@ class Receiver:
     def __init__(self, port: int = 0) -> None:
         self.received: list[Received] = []
         self.answers: deque[Answer] = deque()
-        self.usual: Callable[[str], Answer] = self._well
+        self.usual: Callable[[str], Answer] = self.well
         """The answer to a request for a path."""
         self.released = threading.Event()
         receiver = self
@@ -174,6 +175,13 @@ class Receiver:
             for span in by_scope.spans
         ]
 
+    def speak_tls(self, context: ssl.SSLContext) -> None:
+        """Speak TLS to who connects from now on; each handshake is in its connection's thread."""
+        listening = self._server.socket
+        self._server.socket = context.wrap_socket(
+            listening, server_side=True, do_handshake_on_connect=False
+        )
+
     def close(self) -> None:
         """Be gone, as a process that has ended: kept connections are too."""
         self.released.set()
@@ -222,7 +230,8 @@ class Receiver:
             handler.wfile.write(bytes(1 if answer.endless else 1 << 16))
 
     @staticmethod
-    def _well(path: str) -> Answer:
+    def well(path: str) -> Answer:
+        """Say that all of it was taken."""
         well = next((kind for name, kind in WELL.items() if path.endswith(name)), WELL["traces"])
         return Answer(headers={"Content-Type": PROTOBUF}, body=well().SerializeToString())
 

@@ -18,8 +18,6 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from otel_celery.sdk.user_metrics import UserMeterProvider
 
-PATIENCE = 2.0  # seconds; the SDK does not keep its own timeout
-
 
 def renew_after_fork() -> None:
     """Give the inherited MeterProvider fresh locks and sums that begin at zero."""
@@ -45,14 +43,15 @@ def _renew(owner: Any, name: str, make: Any) -> None:
         setattr(owner, name, make())
 
 
-def flush_briefly() -> None:
+def flush_briefly(seconds: float) -> None:
     """Have the providers that tasks used export, before a pool process leaves by `os._exit`.
 
-    Within two seconds, all told: for that long, a collector that is silent holds up the process.
+    Within these seconds, all told, which the SDK does not keep to by itself: for that long, a
+    collector that is silent holds up the process.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + seconds
     flushing = [
-        threading.Thread(target=provider.force_flush, args=(int(PATIENCE * 1000),), daemon=True)
+        threading.Thread(target=provider.force_flush, args=(int(seconds * 1000),), daemon=True)
         for provider in (trace.get_tracer_provider(), metrics.get_meter_provider())
         if isinstance(provider, TracerProvider | MeterProvider | UserMeterProvider)
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -177,6 +178,19 @@ def test_a_stop_says_how_many_spans_it_gave_up(here: Here, caplog: pytest.LogCap
         f"otel-celery: {waited} spans did not get through within the 3 s of"
         f" OTEL_CELERY_FLUSH_TIMEOUT and are lost; {waited} were dropped in all."
     )
+
+
+def test_a_stop_may_be_given_less_time():
+    """Main's share, where pool processes had theirs before; together they keep the timeout."""
+    settings = Settings(flush_timeout=300)
+    assert settings.pool_flush < settings.flush_timeout
+    patient = Here(settings, Guard(), None, "shop")
+    patient.tell(published())
+    assert patient.exporter is not None
+    patient.exporter.courier.every(0.0, lambda _: math.inf)  # there is always more to do
+    began = time.monotonic()
+    patient.stop(0.3)
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize(

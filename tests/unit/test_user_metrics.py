@@ -19,7 +19,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 from otel_celery.guard import Guard
-from otel_celery.sdk import inherited, user_metrics
+from otel_celery.sdk import user_metrics
 from otel_celery.sdk.inherited import flush_briefly
 from otel_celery.sdk.user_metrics import (
     UserMeterProvider,
@@ -159,9 +159,8 @@ def test_a_silent_collector_holds_up_a_leaving_process_only_for_so_long(
     monkeypatch.setattr(meters, "force_flush", lambda *_: flushed.set())
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: tracers)
     monkeypatch.setattr(metrics, "get_meter_provider", lambda: meters)
-    monkeypatch.setattr(inherited, "PATIENCE", 0.05)
     began = time.monotonic()
-    flush_briefly()
+    flush_briefly(0.05)
     assert time.monotonic() - began < 5
     assert slow.entered.wait(5)
     assert flushed.wait(5)
@@ -173,5 +172,5 @@ def test_providers_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(trace, "get_tracer_provider", object)
     monkeypatch.setattr(metrics, "get_meter_provider", object)
     before = threading.active_count()
-    flush_briefly()
+    flush_briefly(0.05)
     assert threading.active_count() == before
