@@ -61,6 +61,50 @@ def program(name: str) -> str:
     return found
 
 
+class Service:
+    """A server that a test may stop and start again: its URL stays.
+
+    Args:
+        url: where clients reach it.
+        run: runs it until it answers, to the end of the block.
+        environ: for programs that control it.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        run: Callable[[], contextlib.AbstractContextManager[subprocess.Popen[bytes]]],
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.url, self.environ = url, environ
+        self._run, self._block = run, contextlib.ExitStack()
+        self.pid = 0
+
+    def start(self) -> None:
+        """Run it, and return when it answers."""
+        self.pid = self._block.enter_context(self._run()).pid
+
+    def stop(self) -> None:
+        """End it in order, if it runs."""
+        self._block.close()
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Hold it up: it takes connections and says nothing."""
+        os.killpg(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self.pid, signal.SIGCONT)
+
+    def __enter__(self) -> Service:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
 @contextlib.contextmanager
 def redis_server(folder: Path, *arguments: str) -> Iterator[str]:
     """Run an empty Redis that stores nothing, and yield its URL.
@@ -69,6 +113,12 @@ def redis_server(folder: Path, *arguments: str) -> Iterator[str]:
         folder: where its log goes.
         arguments: more of its command line, such as `--requirepass secret`.
     """
+    with redis_service(folder, *arguments) as service:
+        yield service.url
+
+
+def redis_service(folder: Path, *arguments: str) -> Service:
+    """Return a Redis to start and to stop; each time it starts empty. Arguments as above."""
     port = free_port()
     command = [program("redis-server"), "--bind", HOST, "--port", str(port), "--dir", str(folder)]
     command += ["--save", "", "--appendonly", "no", *arguments]
@@ -77,9 +127,13 @@ def redis_server(folder: Path, *arguments: str) -> Iterator[str]:
         with contextlib.suppress(redis.AuthenticationError), redis.Redis(HOST, port) as client:
             client.ping()
 
-    with running(command, folder / "redis.log") as process:
-        wait_until(answers, process, folder / "redis.log", 10.0)
-        yield f"redis://{HOST}:{port}/0"
+    @contextlib.contextmanager
+    def run() -> Iterator[subprocess.Popen[bytes]]:
+        with running(command, folder / "redis.log") as process:
+            wait_until(answers, process, folder / "redis.log", 10.0)
+            yield process
+
+    return Service(f"redis://{HOST}:{port}/0", run)
 
 
 @contextlib.contextmanager
@@ -110,7 +164,14 @@ def redis_sentinel(folder: Path, master: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def rabbitmq_server(folder: Path, metrics_port: int = 0) -> Iterator[str]:
-    """Run a RabbitMQ node of its own, with its own epmd, and yield its URL.
+    """Run a RabbitMQ node of its own, and yield its URL. Arguments as below."""
+    with rabbitmq_service(folder, metrics_port) as service:
+        yield service.url
+
+
+@contextlib.contextmanager
+def rabbitmq_service(folder: Path, metrics_port: int = 0) -> Iterator[Service]:
+    """Run a RabbitMQ node with an epmd of its own; stopped and started again, it keeps its queues.
 
     Starting takes about ten seconds: share it among tests.
 
@@ -154,13 +215,24 @@ def rabbitmq_server(folder: Path, metrics_port: int = 0) -> Iterator[str]:
         with amqp.Connection(f"{HOST}:{ports['amqp']}", connect_timeout=2.0, read_timeout=2.0):
             pass
 
-    log = folder / "rabbitmq.log"
-    with (
-        running(epmd, folder / "epmd.log", environ),
-        running([server], log, environ, grace=15.0) as process,
-    ):
-        wait_until(answers, process, log, 90.0)
-        yield f"amqp://guest:guest@{HOST}:{ports['amqp']}//"
+    @contextlib.contextmanager
+    def run() -> Iterator[subprocess.Popen[bytes]]:
+        log = folder / "rabbitmq.log"
+        with running([server], log, environ, grace=15.0) as process:
+            wait_until(answers, process, log, 90.0)
+            yield process
+
+    url = f"amqp://guest:guest@{HOST}:{ports['amqp']}//"
+    with running(epmd, folder / "epmd.log", environ), Service(url, run, environ) as service:
+        yield service
+
+
+def rabbitmqctl(service: Service, *arguments: str) -> None:
+    """Control a RabbitMQ node; each call takes some seconds."""
+    command = "rabbitmqctl"
+    if (own := DEBIAN_RABBITMQ.with_name(command)).exists():
+        command = str(own)
+    subprocess.run([command, *arguments], env=service.environ, check=True, capture_output=True)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from otel_celery.queues.reading import QueueReading
@@ -20,12 +21,18 @@ class AmqpReader:
         connection's own queue), so each queue is asked for on a channel of its own.
         """
         readings = []
+        connection = channel.connection
         for name in dict.fromkeys(queues):
-            own = channel.connection.channel()
+            found = None
             try:
-                found = own.queue_declare(name, passive=True)
-            except channel.connection.channel_errors:
-                continue
-            own.close()
-            readings.append(QueueReading(name, found.message_count, consumers=found.consumer_count))
+                own = connection.channel()
+                with suppress(*connection.channel_errors):
+                    found = own.queue_declare(name, passive=True)
+                own.close()  # after a refusal too: py-amqp has opened it anew by then
+            except connection.connection_errors:
+                connection.collect()  # closing in order would wait for the broker once more
+                raise
+            if found is not None:
+                ready, consumers = found.message_count, found.consumer_count
+                readings.append(QueueReading(name, ready, consumers=consumers))
         return readings

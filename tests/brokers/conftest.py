@@ -6,7 +6,7 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from otel_celery.queues.amqp import AmqpReader
 from otel_celery.queues.generic import FilesystemReader, MemoryReader, SqlAlchemyReader
 from otel_celery.queues.reading import QueueReader, QueueReading
 from otel_celery.queues.redis import RedisReader
-from tests.services import ServiceMissing, missing, rabbitmq_server, redis_server
+from tests.services import Service, ServiceMissing, missing, rabbitmq_service, redis_server
 
 NOW = 1_800_000_000.0
 """What every reader's clock says."""
@@ -38,6 +38,8 @@ class Broker:
     """What it knows beyond `ready`: age, unacked, consumers, missing (that a queue is)."""
     dated: Callable[[float], Any] = field(default=lambda sent_at: None)
     """Called after a publish, where the broker itself keeps the date."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Of its queues: what kind they are."""
 
     def publish(self, queue: str, sent_at: float | None = NOW, **properties: Any) -> None:
         """Send one message as Celery does by default, stamped as ours are."""
@@ -57,7 +59,7 @@ class Broker:
 
     def queue(self, name: str) -> Queue:
         """Return the declaration of a queue, as Celery makes it."""
-        return Queue(name, exchange=name, routing_key=name)
+        return Queue(name, exchange=name, routing_key=name, queue_arguments=dict(self.arguments))
 
     def take(self, queue: str) -> Any:
         """Take one message off a queue, and leave it unacknowledged."""
@@ -83,13 +85,19 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def rabbitmq_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Yield the URL of a RabbitMQ node that tests share."""
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Yield a RabbitMQ node that tests share."""
     try:
-        with rabbitmq_server(tmp_path_factory.mktemp("rabbitmq")) as url:
-            yield url
+        with rabbitmq_service(tmp_path_factory.mktemp("rabbitmq")) as service:
+            yield service
     except ServiceMissing as why:
         missing(str(why))
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_url(rabbitmq: Service) -> str:
+    """Return the URL of a RabbitMQ node that tests share."""
+    return rabbitmq.url
 
 
 def connect(url: str, **options: Any) -> Connection:
@@ -179,9 +187,12 @@ def redis_broker(url: str, **options: Any) -> Iterator[Broker]:
 
 
 @contextlib.contextmanager
-def amqp_broker(url: str) -> Iterator[Broker]:
-    """Yield a RabbitMQ node without the queues that the tests use."""
-    with connect(url) as connection:
+def amqp_broker(url: str, **arguments: Any) -> Iterator[Broker]:
+    """Yield a RabbitMQ node without the queues that the tests use.
+
+    What is published has arrived: a quorum queue takes a moment otherwise.
+    """
+    with connect(url, confirm_publish=True) as connection:
 
         def census() -> dict[str, Any]:
             found = {}
@@ -191,11 +202,17 @@ def amqp_broker(url: str) -> Iterator[Broker]:
                     found[name] = channel.queue_declare(name, passive=True)
             return found
 
-        yield Broker(connection, AmqpReader(), census, frozenset({"consumers", "missing"}))
+        tells = frozenset({"consumers", "missing"})
+        yield Broker(connection, AmqpReader(), census, tells, arguments=arguments)
         for name in census():
             connection.default_channel.queue_delete(name)
 
 
+AMQP_QUEUES: Mapping[str, Mapping[str, Any]] = {
+    "amqp": {},
+    "amqp-quorum": {"x-queue-type": "quorum"},
+    "amqp-priorities": {"x-max-priority": 9},
+}
 NOLOAD = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 """kombu 5.7's models, as SQLAlchemy 2.1 sees them."""
 
@@ -207,7 +224,7 @@ NOLOAD = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
         pytest.param("sqlalchemy", marks=NOLOAD),
         "redis",
         "redis-prefixed",
-        "amqp",
+        *AMQP_QUEUES,
     ]
 )
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
@@ -220,7 +237,12 @@ def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
         "redis-prefixed": lambda: redis_broker(
             request.getfixturevalue("redis_url"), global_keyprefix="team:"
         ),
-        "amqp": lambda: amqp_broker(request.getfixturevalue("rabbitmq_url")),
+        **{
+            name: lambda arguments=arguments: amqp_broker(
+                request.getfixturevalue("rabbitmq_url"), **arguments
+            )
+            for name, arguments in AMQP_QUEUES.items()
+        },
     }[request.param]
     with opened() as made:
         yield made

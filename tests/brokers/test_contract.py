@@ -42,6 +42,13 @@ def test_a_message_in_a_workers_hands_is_not_ready(broker: Broker) -> None:
     assert broker.read("busy")["busy"].ready == 1
 
 
+def test_messages_of_every_priority_are_ready(broker: Broker) -> None:
+    """However a broker keeps them apart."""
+    for priority in (0, 3, 9):
+        broker.publish("busy", priority=priority)
+    assert broker.read("busy")["busy"].ready == 3
+
+
 def test_the_age_is_that_of_the_message_to_be_taken_next(broker: Broker) -> None:
     """The first one in is the first one out, and waits longest."""
     broker.publish("busy", sent_at=NOW - 30)
