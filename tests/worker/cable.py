@@ -6,15 +6,22 @@ import contextlib
 import select
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 _PIECE = 1 << 16
 
 
 class Cable:
-    """Forwards each connection to its own port on to another."""
+    """Forwards each connection to its own port on to another.
+
+    From a piece on that has the words of `silences` in it, a connection stays open and says
+    nothing more, either way.
+    """
 
     def __init__(self, port: int) -> None:
+        self.silences = b""
+        self.silent_since: list[float] = []  # Unix seconds, of each connection
         self._far = port
         self._ends: list[socket.socket] = []
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -52,18 +59,22 @@ class Cable:
                 near, _ = self._listening.accept()
                 far = socket.create_connection(("127.0.0.1", self._far))
                 self._ends += (near, far)
-                self._start(_forward, near, far)
+                self._start(self._forward, near, far)
 
-
-def _forward(near: socket.socket, far: socket.socket) -> None:
-    with near, far, contextlib.suppress(OSError):
-        while True:
-            readable, _, _ = select.select([near, far], [], [])
-            for end in readable:
-                piece = end.recv(_PIECE)
-                if not piece:
-                    return
-                (far if end is near else near).sendall(piece)
+    def _forward(self, near: socket.socket, far: socket.socket) -> None:
+        silent = False
+        with near, far, contextlib.suppress(OSError):
+            while True:
+                readable, _, _ = select.select([near, far], [], [])
+                for end in readable:
+                    piece = end.recv(_PIECE)
+                    if not piece:
+                        return
+                    if self.silences and self.silences in piece and not silent:
+                        silent = True
+                        self.silent_since.append(time.time())
+                    if not silent:
+                        (far if end is near else near).sendall(piece)
 
 
 @contextlib.contextmanager

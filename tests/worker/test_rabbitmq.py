@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
 from celery import Celery
 
 from tests.receiver import Receiver, receiving
-from tests.services import ServiceMissing, missing, rabbitmq_server
 from tests.waiting import eventually
 from tests.worker import harness
 from tests.worker.cable import cable
+from tests.worker.conftest import Services
 from tests.worker.expected import CASES
 from tests.worker.harness import PRODUCER
 from tests.worker.test_matrix import all_ended, messages, words
@@ -30,41 +28,8 @@ ALONE = ("--without-mingle", "--without-gossip")
 PREFORK = (*ALONE, "-P", "prefork", "-c", "3")
 
 
-class Services(NamedTuple):
-    """A broker, and where results and marks go."""
-
-    broker: str
-    backend: str
-
-    def environment(self, receiver: Receiver, broker: str = "") -> dict[str, str]:
-        """Return the variables of a program that uses them."""
-        return harness.environment(broker or self.broker, receiver, CASES_BACKEND=self.backend)
-
-
-@pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    """Yield a RabbitMQ of this file's own, and a Redis for results."""
-    folder = tmp_path_factory.mktemp("services")
-    try:
-        with rabbitmq_server(folder) as broker, harness.broker(folder) as backend:
-            yield Services(broker, backend)
-    except ServiceMissing as why:
-        missing(str(why))
-
-
-@pytest.fixture
-def client(services: Services) -> Iterator[Celery]:
-    """Yield an app that knows nothing of telemetry, and empty queues."""
-    app = Celery(broker=services.broker, backend=services.backend, set_as_current=False)
-    with app:
-        yield app
-        with app.connection_for_write() as connection:
-            connection.default_channel.queue_purge("celery")
-        app.backend.client.flushdb()
-
-
 def test_the_main_ways_to_end_are_told_alike(
-    tmp_path: Path, services: Services, client: Celery
+    tmp_path: Path, services: Services, rabbit_client: Celery
 ) -> None:
     """States, parents and counts are those of any broker; the system is named as it should be."""
     with receiving() as receiver:
@@ -100,14 +65,14 @@ def ready(client: Celery) -> int:
 
 
 def test_what_the_broker_drops_itself_is_sent_and_nowhere_else(
-    tmp_path: Path, services: Services, client: Celery
+    tmp_path: Path, services: Services, rabbit_client: Celery
 ) -> None:
     """`expires` is a time to live there: no worker hears of such a message."""
     with receiving() as receiver:
         environ = services.environment(receiver)
-        ready(client)
+        ready(rabbit_client)
         (expired,) = json.loads(harness.run(environ, "drive.py", "expired"))["expired"]
-        eventually(lambda: ready(client) == 0)
+        eventually(lambda: ready(rabbit_client) == 0)
         with harness.worker(tmp_path, environ, *PREFORK) as worker:
             sent = json.loads(harness.run(environ, "drive.py", "success"))
             eventually(partial(all_ended, sent, receiver))
@@ -124,12 +89,14 @@ def test_what_the_broker_drops_itself_is_sent_and_nowhere_else(
         assert "celery.task.expires" in published[expired].attributes
 
 
-def test_depth_and_consumers_are_read(tmp_path: Path, services: Services, client: Celery) -> None:
+def test_depth_and_consumers_are_read(
+    tmp_path: Path, services: Services, rabbit_client: Celery
+) -> None:
     """A queue that nobody consumes keeps its messages and has no consumer; ours has one."""
-    with client.connection_for_write() as connection:
-        client.amqp.queues.select_add("parked").bind(connection.default_channel).declare()
+    with rabbit_client.connection_for_write() as connection:
+        rabbit_client.amqp.queues.select_add("parked").bind(connection.default_channel).declare()
     for _ in range(3):
-        client.send_task("shop_of_cases.success", queue="parked")
+        rabbit_client.send_task("shop_of_cases.success", queue="parked")
     with receiving() as receiver:
         environ = {**services.environment(receiver), "OTEL_CELERY_QUEUES": "parked"}
         with harness.worker(tmp_path, environ, *ALONE, "-P", "solo"):
@@ -161,7 +128,7 @@ def states(receiver: Receiver) -> dict[str, float]:
 
 
 def test_a_lost_connection_is_told_with_all_that_follows(
-    tmp_path: Path, services: Services, client: Celery
+    tmp_path: Path, services: Services, rabbit_client: Celery
 ) -> None:
     """A late-acked task runs again beside itself; what had not begun is returned, and comes again.
 
@@ -173,12 +140,12 @@ def test_a_lost_connection_is_told_with_all_that_follows(
         through = services.broker.replace(f":{port}", f":{line.port}")
         environ = services.environment(receiver, through)
         with harness.worker(tmp_path, environ, *PREFORK, app="amqp_app") as worker:
-            held = client.send_task("amqp_app.held").id
+            held = rabbit_client.send_task("amqp_app.held").id
             for _ in range(2):
-                client.send_task("shop_of_cases.success", countdown=3600)
+                rabbit_client.send_task("shop_of_cases.success", countdown=3600)
             waiting = {"celery__worker__task__state": "scheduled"}
             at_hand = "celery.worker.task.count"
-            eventually(lambda: client.backend.client.exists(f"mark:started:{held}"))
+            eventually(lambda: rabbit_client.backend.client.exists(f"mark:started:{held}"))
             eventually(lambda: harness.total(receiver, at_hand, **waiting) == 2)
             line.cut()
 
@@ -189,7 +156,7 @@ def test_a_lost_connection_is_told_with_all_that_follows(
                 assert harness.total(receiver, "celery.worker.broker.connected") == 1
 
             eventually(back)
-            client.backend.client.set("mark:released", 1)
+            rabbit_client.backend.client.set("mark:released", 1)
             eventually(lambda: states(receiver) == {"returned": 2, "success": 2})
             assert worker.stop() == 0
         assert states(receiver) == {"returned": 4, "success": 2}
