@@ -22,7 +22,67 @@ class Fault(NamedTuple):
 
 COLLECTOR: tuple[Fault, ...] = ()
 
-BROKER: tuple[Fault, ...] = ()
+BROKER = (
+    Fault(
+        "broker-gone-at-publish",
+        "The broker is gone when a message is published",
+        "a Redis and a RabbitMQ that end and come back; one program publishes before, during "
+        "(without retries, with Celery's own, with `expires`) and after",
+        "the caller meets the same exceptions as with Celery alone, with the same causes, and "
+        "stays in its own span; each failed publish has a span with ERROR and `error.type`, and "
+        "is counted with it",
+    ),
+    Fault(
+        "publish-refused",
+        "RabbitMQ refuses a message",
+        "publisher confirms, and a full queue with `x-overflow: reject-publish`; an exchange that "
+        "does not exist",
+        "as above: same exception, a span with ERROR, counted; what was refused is not consumed",
+    ),
+    Fault(
+        "queue-reader-gets-no-answer",
+        "The broker does not answer whoever reads its queues",
+        "the reader's connection, and only that, falls silent at each question; meanwhile ten "
+        "tasks a second",
+        "the worker's loop is not delayed; no depth; the failed probes are counted",
+    ),
+    Fault(
+        "broker-gone-for-queue-reader",
+        "The broker hangs, then ends, then comes back",
+        "SIGSTOP for some seconds, then the end of the server, with three messages in a queue "
+        "that nobody consumes",
+        "as long as the broker cannot be read there is no depth, neither an old one nor 0; failed "
+        "probes are counted by their error; afterwards depth is there again",
+    ),
+    Fault(
+        "two-queue-readers",
+        "Two workers read the queues, and one is killed",
+        "two workers without gossip, three messages in a queue that nobody consumes; SIGKILL for "
+        "one of them",
+        "`max by (queue)` is right before and after; the survivor reads on. The last reading of "
+        "the dead one lasts as long as the backend keeps a silent series (60 s in our Collector)",
+    ),
+    Fault(
+        "queue-reader-killed",
+        "The worker that reads for all is killed",
+        "two workers with gossip, of which one reads; SIGKILL for that one",
+        "the other takes over when gossip has noticed",
+    ),
+    Fault(
+        "result-backend-down",
+        "The result backend is down",
+        "its port is closed; tasks that succeed, fail and retry, with results switched on",
+        "attempts, log and acknowledgements are those of Celery alone; one process span for each "
+        "delivery, one outcome",
+    ),
+    Fault(
+        "rabbitmq-restarts",
+        "RabbitMQ restarts under a worker",
+        "durable messages in a queue; the server ends while the worker consumes, and comes back",
+        "every message has a process span; sent = consumed without those delivered again; the "
+        "reconnection is counted",
+    ),
+)
 
 PROCESSES = (
     Fault(
