@@ -20,7 +20,52 @@ class Fault(NamedTuple):
     untried: str = ""
 
 
-COLLECTOR: tuple[Fault, ...] = ()
+COLLECTOR = (
+    Fault(
+        "collector-dies-and-returns",
+        "It dies between two requests and returns",
+        "the receiver ends with its connections, 100 tasks run, "
+        "and after 15 s another one takes its place",
+        "nothing is lost that the queue can hold: what waits arrives after the return, "
+        "and sums go on where they were",
+    ),
+    Fault(
+        "collector-busy",
+        "It is busy: 503 with `Retry-After`",
+        "503 with `Retry-After: 2`, then with `Retry-After: 0`, "
+        "to every request for spans for 6 s each; then all is well",
+        "a pause that is asked for is kept to; where none is asked for there is one that grows, "
+        "so that we are never busy with it ourselves; nothing is lost",
+    ),
+    Fault(
+        "collector-refuses",
+        "It refuses for good: 400, or 413 whatever the size",
+        "every request for spans is answered like that, while 50 tasks with 10 spans each run",
+        "what is refused is dropped once and counted; what is too large is halved, "
+        "but not down to each span",
+    ),
+    Fault(
+        "collector-silent-for-metrics",
+        "It never answers requests for metrics, and is well for spans",
+        "as its name says; 50 tasks run, then the worker is stopped at once",
+        "every span arrives",
+    ),
+    Fault(
+        "collector-out-of-memory",
+        "The project's Collector refuses for want of memory",
+        "its `memory_limiter` has a limit below what it needs, while 100 tasks run; "
+        "then it is started anew with the usual one",
+        "it refuses with 503, so that everything stays with the worker and arrives later",
+    ),
+    Fault(
+        "collector-queue-corrupt",
+        "The queue of the project's Collector is corrupt",
+        "its file is overwritten while it does not run; then it is started, in vain; "
+        "then the file is removed",
+        "it does not start until somebody removes the file, and what stood in it is lost; "
+        "what workers tell meanwhile waits with them and arrives",
+    ),
+)
 
 BROKER = (
     Fault(

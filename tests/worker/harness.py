@@ -213,7 +213,7 @@ def worker(
         return " ready." in running.log
 
     try:
-        eventually(ready)
+        eventually(ready, 240)
         yield running
     finally:
         if process.poll() is None:
