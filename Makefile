@@ -5,6 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
 UV_PIN := uv==0.13.8
+AUDIT_PIN := pip-audit==2.10.1
 
 # The lock says versions and hashes, never where they were found.
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.10 --generate-hashes \
@@ -16,7 +17,7 @@ SIDE_BY_SIDE := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo stack collector collector-sources test test-stack test-faults test-all check check-lock docs results \
+.PHONY: help demo stack collector collector-sources test test-stack test-faults test-all check check-lock audit docs results \
 	picture pictures lock clean
 
 help: ## this list
@@ -67,6 +68,12 @@ check-lock: $(VENV)/.ready
 	@$(COMPILE) --all-extras pyproject.toml -o build/lock.txt
 	@diff -u requirements/dev.txt build/lock.txt \
 		|| { echo 'requirements/dev.txt is not what pyproject.toml asks for: run `make lock`'; exit 1; }
+
+# Not a part of `check`: it asks PyPI's database of vulnerabilities, and a new entry there breaks no
+# commit. What cannot be looked up counts as a fault.
+audit: $(VENV)/.uv ## every locked version against the known vulnerabilities; needs pypi.org
+	@$(UV) tool run --quiet --from $(AUDIT_PIN) pip-audit --strict --no-deps --disable-pip \
+		$(addprefix -r ,requirements/dev.txt requirements/uv.txt $(wildcard collector/native/*.txt))
 
 docs: $(VENV)/.ready ## the tables of the docs anew, rules and dashboards, from the code
 	@$(BIN)/python -m tests.tables

@@ -85,10 +85,17 @@ def partial_success(rejected: int) -> Answer:
 
 
 class Receiver:
-    """Keeps what it was sent; `answers` are used up one by one, then comes the usual one."""
+    """Keeps what it was sent; `answers` are used up one by one, then comes the usual one.
 
-    def __init__(self, port: int = 0) -> None:
+    Args:
+        port: where it listens.
+        tls: how, where it speaks HTTPS.
+    """
+
+    def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.received: list[Received] = []
+        self.first_bytes: list[bytes] = []
+        """What each connection began with, if it speaks HTTPS: 0x16 is a TLS handshake."""
         self.answers: deque[Answer] = deque()
         self.usual: Callable[[str], Answer] = self.well
         """The answer to a request for a path."""
@@ -117,6 +124,14 @@ class Receiver:
             def handle_error(self, *about: object) -> None:
                 """A client that went away is part of the test."""
 
+            def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
+                end, address = super().get_request()
+                if tls is not None:
+                    receiver.first_bytes.append(end.recv(1, socket.MSG_PEEK))
+                    end = tls.wrap_socket(end, server_side=True, do_handshake_on_connect=False)
+                return end, address
+
+        self._scheme = "http" if tls is None else "https"
         self._server = Server(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self._connections: set[socket.socket] = set()
@@ -127,7 +142,7 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_port}"
 
     @property
     def traces(self) -> list[ExportTraceServiceRequest]:
@@ -237,9 +252,9 @@ class Receiver:
 
 
 @contextmanager
-def receiving(port: int = 0) -> Iterator[Receiver]:
+def receiving(port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
     """Run a receiver on this machine, on a free port unless told."""
-    receiver = Receiver(port)
+    receiver = Receiver(port, tls)
     try:
         yield receiver
     finally:

@@ -226,9 +226,73 @@ CONTENTS: tuple[Fault, ...] = ()
 
 MESSAGES: tuple[Fault, ...] = ()
 
-COMPANY: tuple[Fault, ...] = ()
+COMPANY = (
+    Fault(
+        "eager",
+        "Tasks that run in their caller",
+        "`task_always_eager` in a program, and `apply()` in a task of a worker, also of tasks that "
+        "fail and that send others",
+        "one INTERNAL span for each, below the span around it; no message, no outcome and no wait "
+        "is counted for it",
+    ),
+    Fault(
+        "handlers-of-others",
+        "Signal handlers of others that raise",
+        "handlers for nine signals of Celery, connected before ours, all of which raise",
+        "tasks end as they do without us, and all is told",
+    ),
+    Fault(
+        "in-company",
+        "Others that instrument Celery in the same process",
+        "a TracerProvider of the application's, contrib's instrumentor, Sentry's "
+        "CeleryIntegration, and all together",
+        "one publish and one process span for each message, by the application's provider if there "
+        "is one; a line of log says that contrib's instrumentor was switched off; an error is one "
+        "event",
+    ),
+    Fault(
+        "ddtrace-beside-us",
+        "ddtrace in the same process",
+        "both switched on in one worker",
+        "one publish and one process span of ours for each message",
+        untried="ddtrace is not among the locked packages of the tests, and patches imports of the "
+        "whole process",
+    ),
+    Fault(
+        "hooks-that-raise",
+        "Faults of our own in every hook",
+        "each hook raises, all at once and in three groups, instead of its work or after it; in "
+        "a worker with tasks that work, fail, retry, log, and send others",
+        "tasks end as they do without us; each fault is counted in `otel_celery.faults` with its "
+        "hook, and logged once a minute",
+    ),
+)
 
-SECRETS: tuple[Fault, ...] = ()
+SECRETS = (
+    Fault(
+        "secrets-asked-for",
+        "Arguments and results that were asked for",
+        "`OTEL_CELERY_CAPTURE=args,result` with addresses, one of them cut in its password by "
+        "Celery, and texts of 100,000 characters",
+        "credentials of addresses are redacted, texts are cut to 1,024 characters",
+    ),
+    Fault(
+        "strangers-on-the-relay",
+        "Strangers on the socket between main and pool processes",
+        "another process of the same user sends forged spans and counts, guesses of the secret, "
+        "garbage and 150,000 bytes of it, on 50 connections; 50 more say nothing; another user",
+        "nothing of it is told, each is counted once in `otel_celery.relay.dropped`, and what the "
+        "worker's own processes say arrives; another user cannot connect",
+    ),
+    Fault(
+        "tls",
+        "A Collector with TLS and a token, in good and in bad order",
+        "certificates of an authority that the worker knows or does not know, for this host or for "
+        "another; a server that asks for a certificate, and a worker with and without one",
+        "spans and the token go to a server that is trusted and to no other, never in plain text; "
+        "one line of log a minute says why, and the spans wait, counted",
+    ),
+)
 
 TOGETHER: tuple[Fault, ...] = ()
 

@@ -24,6 +24,12 @@ def quick(*_: Any, **__: Any) -> None:
     """Do nothing."""
 
 
+@app.task(name="echo")  # type: ignore[untyped-decorator]
+def echo(said: str) -> str:
+    """Return what it was given."""
+    return said
+
+
 @app.task(name="inner")  # type: ignore[untyped-decorator]
 def inner() -> None:
     """Make a span of its own."""
