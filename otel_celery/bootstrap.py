@@ -125,6 +125,7 @@ class Instrumentation:
         """Main, after the pool has stopped."""
         worker, self._worker = self._worker, None
         if worker is not None and self.here.pid == os.getpid():
+            self._hooks.unheard.read_on()
             worker.stop()
 
     def on_worker_process_init(self, **_: Any) -> None:

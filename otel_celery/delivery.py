@@ -8,7 +8,7 @@ a reason is only noted (`Delivery.reason`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from opentelemetry.context import attach
@@ -37,7 +37,7 @@ class Deliveries:
     def __init__(self, voice: Voice, brokers: Brokers, *, keep_results: bool = False) -> None:
         self._voice, self._brokers, self.keep_results = voice, brokers, keep_results
         self._open: set[Delivery] = set()
-        guard = voice.guard
+        self.guard = guard = voice.guard
         self.receive = guard("received", self._receive)
         self.start = guard("started", self._start)
         self.end = guard("ended", self._end)
@@ -172,18 +172,22 @@ class Deliveries:
         if not delivery.begun and not delivery.settling:
             self._end(delivery, how)
 
-    def given_back(self, *, stopping: bool, pool_drops: bool = True) -> None:
+    def given_back(
+        self, *, stopping: bool, pool_drops: bool = True, but: Collection[Delivery] = ()
+    ) -> None:
         """Speak for deliveries that Celery drops without a word.
 
         Args:
             stopping: the worker stops; else only the connection was lost.
             pool_drops: the pool forgets what it has not begun (prefork does, in-process pools
                 still run it).
+            but: what it forgets as well, and runs all the same; not at a stop.
         """
         now = time.monotonic_ns()
         for delivery in list(self._open):
             if not delivery.begun:
-                if stopping or pool_drops or not delivery.handed:
+                dropped = (pool_drops and delivery not in but) or not delivery.handed
+                if stopping or dropped:
                     self.end(delivery, HowEnded.RETURNED)
             elif stopping:
                 late = delivery.task is not None and delivery.task.acks_late

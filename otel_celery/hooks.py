@@ -13,6 +13,7 @@ from otel_celery.outcome import HowEnded
 from otel_celery.publish import Door
 from otel_celery.request import observed
 from otel_celery.seams import Seam
+from otel_celery.unheard import Unheard
 from otel_celery.worker import WorkerMain
 
 
@@ -29,6 +30,7 @@ class Hooks:
         self, guard: Guard, deliveries: Deliveries, worker: Callable[[], WorkerMain | None]
     ) -> None:
         self._guard, self._deliveries, self._worker = guard, deliveries, worker
+        self.unheard = Unheard(deliveries)
         self._dressed: dict[type, type] = {}
 
     def open(self, seam: Mapping[str, Seam], door: Door, eager: EagerTasks) -> None:
@@ -74,12 +76,15 @@ class Hooks:
         return update_strategies
 
     def _around_close(self, close: Callable[..., Any]) -> Callable[..., Any]:
+        note = self._guard("unheard", self.unheard.note)
+
         def on_close(consumer: Any) -> Any:
+            unheard = note(consumer.pool) or ()
             try:
                 return close(consumer)
             finally:
                 if (worker := self._worker()) is not None:
-                    self._guard("close", worker.on_close)()
+                    self._guard("close", worker.on_close)(unheard)
 
         return on_close
 
@@ -108,3 +113,4 @@ class Hooks:
         for process in before:
             if process.pid not in left and (worker := self._worker()) is not None:
                 worker.on_exited(process.pid, seams.exit_code(process))
+                self.unheard.exited(process.pid)

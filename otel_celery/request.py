@@ -132,22 +132,37 @@ def _succeeding(own: Callable[..., Any], deliveries: Deliveries) -> Callable[...
         if delivery is None:
             return own(self, failed__retval__runtime, **options)
         delivery.end_mono = time.monotonic_ns()
-        if isinstance(failed__retval__runtime, ExceptionInfo):
-            # In-process pools hand over a sys.exit bare; Celery then raises TypeError.
-            deliveries.settle(self, delivery, failed__retval__runtime, delivery.end_mono)
-        elif not failed__retval__runtime[0]:
-            runtime = failed__retval__runtime[2]
-            end_mono = delivery.end_mono
-            if runtime:
-                end_mono = min(end_mono, delivery.start_mono + int(runtime * 1e9))
-            if deliveries.keep_results:
-                delivery.result = failed__retval__runtime[1]
-            # Green pools report a task that they killed like this: a success that took no time.
-            how = HowEnded.TERMINATED if runtime is None else HowEnded.RETURNED_VALUE
-            deliveries.end(delivery, how, end_mono)
+        settle_returned(deliveries, self, failed__retval__runtime, delivery.end_mono)
         return own(self, failed__retval__runtime, **options)  # a failure goes on to on_failure
 
     return on_success
+
+
+def settle_returned(deliveries: Deliveries, request: Any, told: Any, now: int) -> bool:
+    """Say how a delivery ended by what the pool says of its return; False if it was a failure.
+
+    Args:
+        deliveries: which it is one of.
+        request: Celery's, with the delivery.
+        told: (failed, value, run time), or an exception of in-process pools.
+        now: monotonic nanoseconds.
+    """
+    delivery: Delivery = request._otel
+    if isinstance(told, ExceptionInfo):
+        # In-process pools hand over a sys.exit bare; Celery then raises TypeError.
+        deliveries.settle(request, delivery, told, now)
+        return True
+    failed, value, runtime = told
+    if failed:
+        return False
+    end_mono = min(now, delivery.start_mono + int(runtime * 1e9)) if runtime else now
+    if deliveries.keep_results:
+        delivery.result = value
+    # Green pools report a task that they killed like this: a success that took no time.
+    deliveries.end(
+        delivery, HowEnded.TERMINATED if runtime is None else HowEnded.RETURNED_VALUE, end_mono
+    )
+    return True
 
 
 def _handing(own: Callable[..., Any], deliveries: Deliveries) -> Callable[..., Any]:

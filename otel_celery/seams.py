@@ -25,6 +25,9 @@ worker.state.should_terminate
 Process.index
     which of the pool's places a process has, for the identity of metrics made in tasks. Gone: its
     pid, so that series grow with each new process.
+ApplyResult._write_to, ._accepted, ._callback, ResultHandler.on_state_change, Worker.outq
+    jobs that a process was given when the connection was lost, and what it says of them.
+    Gone: what it runs then is told as returned, and has no span.
 Pool._join_exited_workers
     exits of pool processes; the signal is sent in the process that a SIGKILL ends. Gone: no
     celery.worker.pool.process.exits.
@@ -34,11 +37,11 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from billiard import current_process
-from billiard.pool import Pool
+from billiard.pool import ACK, READY, Pool
 from celery import _state
 from celery.app.amqp import AMQP
 from celery.app.task import Task
@@ -47,6 +50,9 @@ from celery.worker import state as worker_state
 from celery.worker.consumer import Consumer
 
 Around = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+BEGAN, ENDED = ACK, READY
+"""What a pool process says of a job."""
 
 _MARK = "__otel_celery__"
 
@@ -114,6 +120,52 @@ def wrap_traces(app: Any, around: Callable[[Any, Any], Any]) -> None:
             wrapped = around(task, trace)
             setattr(wrapped, _MARK, trace)
             task.__trace__ = wrapped
+
+
+def jobs_on_their_way(pool: Any) -> Iterator[tuple[int, Any, Any]]:
+    """Yield number, Request and process of each job that was given to one but has not begun.
+
+    Whether it has it may be known to the process alone. Other pools than prefork have no such jobs.
+    """
+    inner = getattr(pool, "_pool", None)
+    for number, job in list(getattr(inner, "_cache", {}).items()):
+        writer = getattr(job, "_write_to", None)
+        if writer is not None and job._accepted is False:
+            yield number, getattr(job._callback, "__self__", None), writer
+
+
+def overhear(pool: Any, jobs: Container[int], hear: Callable[..., object]) -> None:
+    """Have `hear(word, job, ...)` called with what pool processes say of some jobs, after Celery.
+
+    The event loop takes notice when it begins anew, as it does after a lost connection.
+    """
+    handler: Any = getattr(getattr(pool, "_pool", None), "_result_handler", None)
+    inner = getattr(handler, "on_state_change", None)
+    if inner is None or hasattr(inner, _MARK):
+        return
+
+    def on_state_change(said: Any) -> Any:
+        try:
+            return inner(said)
+        finally:
+            word, told = said
+            if told and told[0] in jobs:
+                hear(word, *told)
+
+    setattr(on_state_change, _MARK, inner)
+    handler.on_state_change = on_state_change
+
+
+def unread(process: Any) -> Iterator[tuple[int, Sequence[Any]]]:
+    """Yield what a pool process that has ended said, and main has not read."""
+    reader = process.outq._reader
+    try:
+        os.set_blocking(reader.fileno(), False)  # a kill may have cut off the last word
+        while True:
+            if (said := reader.recv()) is not None:
+                yield said
+    except (OSError, EOFError):
+        return
 
 
 def restore_tasks(own_request: Callable[[type], type | None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from celery import bootsteps
@@ -14,7 +14,7 @@ from otel_celery import conventions as c
 from otel_celery import sdk, seams
 from otel_celery.delivery import Deliveries
 from otel_celery.execution import Execution
-from otel_celery.facts import Connected, PoolProcessExited
+from otel_celery.facts import Connected, Delivery, PoolProcessExited
 from otel_celery.guard import logger
 from otel_celery.process import Here, Role
 from otel_celery.queue_metrics import QueueMetrics
@@ -161,9 +161,10 @@ class WorkerMain:
         """The consumer's connection is gone, or the worker stops."""
         self.vitals.connected = False
 
-    def on_close(self) -> None:
+    def on_close(self, unheard: Collection[Delivery]) -> None:
         """Celery drops what has not begun: with the connection it cannot be acknowledged."""
-        self._deliveries.given_back(stopping=False, pool_drops=self.pool_type == "prefork")
+        drops = self.pool_type == "prefork"
+        self._deliveries.given_back(stopping=False, pool_drops=drops, but=unheard)
 
     def on_exited(self, pid: int, code: int | None) -> None:
         """A pool process has ended."""

@@ -19,7 +19,7 @@ LAYERS = {
     "rules": "envelope timing outcome facts values spans otlp log_records",
     "instruments": "taskspan notes metrics counts sampling",
     "Celery": "publish delivery request ending execution eager beat queues queue_metrics seams"
-    " takeover guard voice logs log_tap",
+    " takeover guard voice logs log_tap unheard",
     "process": "process exporter lane_metrics sdk wire relay vitals speaker lanes courier worker"
     " hooks pool_process sentry sentry_main sentry_task sentry_event",
     "top": "bootstrap",
