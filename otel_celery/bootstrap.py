@@ -17,6 +17,7 @@ from otel_celery.delivery import Deliveries
 from otel_celery.eager import EagerTasks
 from otel_celery.errors import OtelCeleryError
 from otel_celery.execution import current_task, current_task_id
+from otel_celery.fork_gate import ForkGate
 from otel_celery.guard import Guard
 from otel_celery.hooks import Hooks
 from otel_celery.log_tap import LogTap
@@ -56,6 +57,7 @@ class Instrumentation:
         self._brokers = Brokers()
         self.errors = Errors(settings, self.guard, self._brokers)
         self.here.on_publisher = self.errors.link
+        self.gate = ForkGate()
         self._limits = sdk.span_limits()
         self.deliveries = Deliveries(
             self.here, self._brokers, keep_results="result" in settings.capture
@@ -96,6 +98,7 @@ class Instrumentation:
         self._handlers.clear()
         self._logs.uninstall()
         self._tap.uninstall()
+        self.gate.remove()
         self.here.close()
         self.errors.close()  # it hears of the last facts
 
@@ -119,6 +122,8 @@ class Instrumentation:
             )
         except OtelCeleryError as why:  # a fault at start is loud; Celery would only log it
             raise SystemExit(f"otel-celery: {why}") from why
+        if self._worker.pool_type == "prefork":
+            self.gate.install()
         self._watch_logs()
 
     def on_worker_shutdown(self, **_: Any) -> None:
@@ -127,6 +132,7 @@ class Instrumentation:
         if worker is not None and self.here.pid == os.getpid():
             self._hooks.unheard.read_on()
             worker.stop()
+            self.gate.remove()
 
     def on_worker_process_init(self, **_: Any) -> None:
         """A pool process has started. The solo pool says so in main."""
@@ -213,7 +219,11 @@ def replace(by: Instrumentation | None) -> Instrumentation | None:
             by.switch_on()
             if not _hooked and hasattr(os, "register_at_fork"):
                 _hooked = True  # such a hook cannot be taken back
-                os.register_at_fork(after_in_child=_forget_after_fork)
+                os.register_at_fork(
+                    before=_before_fork,
+                    after_in_parent=_after_fork,
+                    after_in_child=_forget_after_fork,
+                )
     return earlier
 
 
@@ -223,10 +233,21 @@ def after_instrumentors() -> None:
         take_over_contrib()
 
 
+def _before_fork() -> None:
+    if _current is not None:
+        _current.guard("fork", _current.gate.before_fork)()
+
+
+def _after_fork() -> None:
+    if _current is not None:
+        _current.guard("fork", _current.gate.after_fork)()
+
+
 def _forget_after_fork() -> None:
     """In a forked child: what was started for telemetry belongs to the parent."""
     if _current is not None:
         _current.guard.faults.clear()  # the parent tells of its own
+        _current.guard("fork", _current.gate.after_fork_in_child)()
         if _current.here.role is Role.WORKER:
             _current.guard("fork", renew_after_fork)()
             _current.guard("fork", _current.errors.renew)()

@@ -21,7 +21,7 @@ LAYERS = {
     "Celery": "publish delivery request ending execution eager beat queues queue_metrics seams"
     " takeover guard voice logs log_tap unheard",
     "process": "process exporter lane_metrics sdk wire relay vitals speaker lanes courier worker"
-    " hooks pool_process sentry sentry_main sentry_task sentry_event",
+    " hooks pool_process fork_gate sentry sentry_main sentry_task sentry_event",
     "top": "bootstrap",
     "tools": "__init__ auto distro configurator cli testing",
 }
