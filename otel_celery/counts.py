@@ -79,7 +79,8 @@ class Counts:
             seconds, skewed = wait
             if skewed:
                 self.add(c.SKEW_CORRECTIONS, {})
-            self._instruments.record(c.QUEUE_WAIT, seconds, self._of(delivery), _exemplar(delivery))
+            attributes = self._of(delivery, delivery.name)
+            self._instruments.record(c.QUEUE_WAIT, seconds, attributes, _exemplar(delivery))
 
     @staticmethod
     def queue_wait(delivery: Delivery) -> tuple[float, bool] | None:
@@ -95,9 +96,8 @@ class Counts:
         delivery = fact.delivery
         self.waiting.pop(delivery, None)
         self.active.pop(delivery, None)
-        attributes = self._of(delivery)
-        if fact.state in _NAMELESS:
-            attributes[c.TASK_NAME] = c.OTHER
+        # Anybody can send any name: what was never a task of ours takes no place among them.
+        attributes = self._of(delivery, c.OTHER if fact.state in _NAMELESS else delivery.name)
         outcome = {**attributes, c.TASK_STATE: fact.state}
         if fact.error_type:
             outcome[c.ERROR_TYPE] = self._bounds.error(attributes[c.TASK_NAME], fact.error_type)
@@ -118,6 +118,11 @@ class Counts:
     def due(self, fact: Due) -> None:
         if fact.lateness is not None:
             self._instruments.record(c.LATENESS, fact.lateness, {c.BEAT_ENTRY: fact.entry})
+
+    def expect(self, queues: Iterable[str]) -> None:
+        """Keep a place for these queues: names that come by messages may be anybody's."""
+        for queue in queues:
+            self._bounds.queue(queue)
 
     def zero(self, task: str, system: str, queue: str) -> None:
         """Begin success and failure at 0, so that `increase()` sees the first failure."""
@@ -147,11 +152,11 @@ class Counts:
         for task, begun in oldest.items():
             yield max(now - begun, 0) / 1e9, {c.TASK_NAME: task}
 
-    def _of(self, delivery: Delivery) -> dict[str, Any]:
+    def _of(self, delivery: Delivery, task: str) -> dict[str, Any]:
         return {
             c.MESSAGING_SYSTEM: delivery.broker.system,
             c.QUEUE: self._bounds.queue(delivery.queue),
-            c.TASK_NAME: self._bounds.task(delivery.name),
+            c.TASK_NAME: self._bounds.task(task),
         }
 
 

@@ -129,6 +129,7 @@ class WorkerMain:
         queues = self.vitals.queues()
         broker, _ = self._brokers.of(self._app)
         with self.exporter.speaker.lock:
+            self.exporter.speaker.counts.expect(queues)
             for name in sorted(self._app.tasks):
                 if not name.startswith("celery."):
                     self.exporter.speaker.counts.zero(

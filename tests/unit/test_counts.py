@@ -142,6 +142,28 @@ def test_a_message_that_named_no_task_of_ours_names_no_series(
     assert readings.values(c.OUTCOMES, c.TASK_NAME, c.TASK_STATE) == {("_OTHER", state): 1}
 
 
+def test_names_of_strangers_take_no_place_among_ours(counts: Counts, readings: Readings):
+    """Else a flood of them would leave no series to tasks that are first sent later."""
+    for number in range(300):
+        lives(counts, delivery(f"whatever.{number}", ran=None), c.UNKNOWN, BAD)
+    counts.published(published(task="shop.later"))
+    counts.settle()
+    assert readings.values(c.SENT_MESSAGES, c.TASK_NAME) == {("shop.later",): 1}
+    assert readings.values(c.OVERFLOWS) == {}
+
+
+def test_queues_that_are_consumed_have_their_place_before_any_message(
+    counts: Counts, readings: Readings
+):
+    """On Redis it is the message that says by which queue it came."""
+    counts.expect(["orders"])
+    for number in range(60):
+        lives(counts, delivery(queue=f"whatever.{number}"))
+    lives(counts, delivery(queue="orders"))
+    consumed = readings.values(c.CONSUMED_MESSAGES, c.QUEUE)
+    assert (len(consumed), consumed["orders",], consumed["_OTHER",]) == (51, 1, 11)
+
+
 def test_what_never_began_has_no_duration_and_no_wait(counts: Counts, readings: Readings):
     lives(counts, delivery(ran=None), "expired")
     assert readings.values(c.OUTCOMES, c.TASK_STATE) == {("expired",): 1}
