@@ -54,7 +54,12 @@ class Deliveries:
         headers = request._request_dict
         told = request._delivery_info
         delivery = self.arrive(
-            request._app, headers, request.name, request.id, told["exchange"], told["routing_key"]
+            request._app,
+            headers,
+            request._task.name,  # not the request's: that may be a shadow, another for each message
+            request.id,
+            told["exchange"],
+            told["routing_key"],
         )
         delivery.task, delivery.redelivered = request._task, bool(told["redelivered"])
         told[c.HANDLE] = envelope.handle(delivery.own)

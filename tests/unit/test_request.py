@@ -490,3 +490,11 @@ def test_a_message_may_hold_anything_as_headers(app: Celery, voice: Voice, deliv
     del message.headers["traceparent"]
     request = request_of(task, observed(Request, deliveries), message)
     assert (request._otel.parent, voice.guard.faults) == (None, {})
+
+
+def test_a_delivery_has_the_name_of_its_task_whatever_a_shadow_says(
+    received: Callable[..., Any], voice: Voice
+):
+    """A shadow is for people who read logs: it may be another for each message."""
+    received({"shadow": "pay 4711"})
+    assert [fact.delivery.name for fact in voice.told if isinstance(fact, Received)] == ["shop.pay"]
