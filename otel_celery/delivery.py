@@ -78,9 +78,7 @@ class Deliveries:
         """Return a delivery with the context of its process span reserved."""
         broker, names = self._brokers.of(app)
         queue = names(exchange, routing_key)
-        nested: Any = headers.get("headers")
-        inside = c.TRACEPARENT not in headers and isinstance(nested, Mapping)
-        carried = nested if inside else headers
+        carried = envelope.carried(headers)
         sender = None
         if self._voice.structure != "ignore":
             sender = envelope.parse_traceparent(
@@ -98,7 +96,7 @@ class Deliveries:
         own = Trace(trace_id, envelope.new_span_id(), decision.sampled, decision.state)
         delivery = Delivery(
             name,
-            id,
+            envelope.short(id),
             queue,
             broker,
             own,
@@ -117,8 +115,8 @@ class Deliveries:
         delivery = self.arrive(
             app,
             headers,
-            str(headers.get("task") or c.OTHER),
-            str(headers.get("id") or ""),
+            envelope.short(headers.get("task")) or c.OTHER,
+            headers.get("id") or "",
             told.get("exchange"),
             told.get("routing_key"),
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from otel_celery import conventions as c
@@ -24,8 +25,10 @@ WHEN_SET = (
     ("group", c.TASK_GROUP_ID),
 )
 """Headers of Celery's that become attributes of publish and process spans, when they are set."""
+_LONGEST = 255  # of names, ids and keys: AMQP's short string, and what result backends take
 _MAX_TRACEPARENT = 200  # future versions may append fields; what is longer is not parsed
 _MAX_TRACESTATE = 512  # W3C: "should propagate at least 512 characters"
+_MAX_BAGGAGE = 8192  # W3C Baggage, 3.3.2, as its propagator has it
 _TRACEPARENT = re.compile(
     r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
 )
@@ -74,6 +77,42 @@ def clean_state(value: object) -> str:
     if type(value) is str and len(value) <= _MAX_TRACESTATE and _TRACESTATE.fullmatch(value):
         return value
     return ""
+
+
+def clean_baggage(value: object) -> str:
+    """Return a `baggage` header that its propagator can be asked to read, else nothing."""
+    return value if type(value) is str and len(value) <= _MAX_BAGGAGE else ""
+
+
+def short(value: object) -> str:
+    """Return a name or an id as text, cut where no honest one is as long; nothing for nonsense."""
+    if type(value) is str:
+        return value[:_LONGEST]
+    return str(value)[:_LONGEST] if isinstance(value, (str, int, float, datetime)) else ""
+
+
+def when_set(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what Celery's own headers add to a span, those that are set and make sense."""
+    found: dict[str, Any] = {}
+    for field, key in WHEN_SET:
+        value = headers.get(field)
+        if not value:
+            continue
+        if key is c.TASK_RETRIES:
+            if type(value) is int:
+                found[key] = value
+        elif text := short(value):
+            found[key] = text
+    return found
+
+
+def carried(headers: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return where our headers are; protocol 1 has them one level down, in its body's `headers`."""
+    if TRACEPARENT not in headers:
+        nested = headers.get("headers")
+        if isinstance(nested, Mapping):
+            return nested
+    return headers
 
 
 def new_trace_id() -> str:

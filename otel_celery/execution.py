@@ -82,7 +82,8 @@ class Execution:
         # An empty context on purpose: nothing of the task before may leak into this one.
         context = set_value(_TASK, (uuid, name), set_span_in_context(span, Context()))
         if self._voice.baggage is not None:
-            context = self._voice.baggage.extract(request, context=context)
+            baggage = envelope.clean_baggage(request.get(c.BAGGAGE))
+            context = self._voice.baggage.extract({c.BAGGAGE: baggage}, context=context)
         return span, attach(context), handle[0][36:52]
 
     def _detach(self, entered: tuple[TaskSpan, Any, str], result: Any) -> None:

@@ -125,7 +125,7 @@ class Door:
         told = message.headers if "id" in message.headers else message.body  # protocol 1: the body
         parent, link, origin = _descent(given, told.get("retries") or 0)
         trace_id = parent.trace_id if parent is not None else envelope.new_trace_id()
-        attributes = {key: told[field] for field, key in envelope.WHEN_SET if told.get(field)}
+        attributes = envelope.when_set(told)
         if options.get("priority") is not None:
             attributes[c.TASK_PRIORITY] = options["priority"]
         queue_name = _queue_name(amqp, names, exchange, routing_key, queue)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from otel_celery import conventions as c
 from otel_celery import timing
-from otel_celery.envelope import NO_PARENT, WHEN_SET, Trace
+from otel_celery.envelope import NO_PARENT, Trace
 from otel_celery.facts import Broker, Delivery, Due, Eager, Ended, Failure, Published
+from otel_celery.headers import REPR_LIMIT
 from otel_celery.redaction import MESSAGE_LIMIT, STACKTRACE_LIMIT, cut, redacted, redacted_repr
 from otel_celery.span import CONSUMER, ERROR, INTERNAL, PRODUCER, UNSET, Event, FinishedSpan, Link
 
-_REPR_LIMIT = 1024  # characters of arguments or a result, where their capture is switched on
 _TOLD = frozenset({c.FAILURE, c.TIMEOUT, c.LOST, c.RETRY, c.UNKNOWN, c.INVALID})
 
 
@@ -30,36 +30,6 @@ class Identity(NamedTuple):
     pool: str = ""
 
 
-def read_headers(delivery: Delivery, headers: Mapping[str, Any], capture: Sequence[str]) -> None:
-    """Take from a message's headers what the speaker needs later, so that they can be let go."""
-    properties = headers.get("properties") or {}
-    delivery.sent_at = timing.stamp(headers.get(c.SENT)) or timing.stamp(
-        properties.get("timestamp")
-    )
-    delivery.due_at = timing.due_time(headers.get("eta"))
-    found = delivery.attributes
-    for field, key in WHEN_SET:
-        value = headers.get(field)
-        if value:
-            found[key] = value if field == "retries" else str(value)
-    priority = (headers.get("delivery_info") or {}).get("priority")
-    if priority:  # kombu sends 0 where none was asked for
-        found[c.TASK_PRIORITY] = priority
-    limits = headers.get("timelimit") or (None, None)
-    hard, soft = limits[0], limits[1]
-    if delivery.task is not None:
-        hard, soft = hard or delivery.task.time_limit, soft or delivery.task.soft_time_limit
-        run = delivery.task.run
-        found[c.CODE_FUNCTION] = f"{run.__module__}.{getattr(run, '__qualname__', '')}"
-    if hard:
-        found[c.TASK_TIME_LIMIT] = float(hard)
-    if soft:
-        found[c.TASK_SOFT_TIME_LIMIT] = float(soft)
-    if "args" in capture:
-        found[c.TASK_ARGS] = cut(redacted_repr(str(headers.get("argsrepr") or "")), _REPR_LIMIT)
-        found[c.TASK_KWARGS] = cut(redacted_repr(str(headers.get("kwargsrepr") or "")), _REPR_LIMIT)
-
-
 def process_span(
     ended: Ended, notes: Notes, identity: Identity, queue_wait: float | None
 ) -> FinishedSpan:
@@ -75,7 +45,7 @@ def process_span(
     if ended.expected:
         attributes[c.TASK_EXPECTED] = True
     if delivery.result is not None:
-        attributes[c.TASK_RESULT] = cut(redacted_repr(str(delivery.result)), _REPR_LIMIT)
+        attributes[c.TASK_RESULT] = cut(redacted_repr(str(delivery.result)), REPR_LIMIT)
     if ended.error_type:
         attributes[c.ERROR_TYPE] = ended.error_type
     start_ns = end_ns = ended.end_ns

@@ -28,6 +28,7 @@ from otel_celery.facts import (
     Started,
 )
 from otel_celery.guard import Guard
+from otel_celery.headers import read_headers
 from otel_celery.lanes import LogLane, NoLane, SpanLane
 from otel_celery.log_records import LogLine
 from otel_celery.metrics import Instruments
@@ -84,7 +85,7 @@ class Speaker:
         self._thread: threading.Thread | None = None
         self._turn = guard("speaker", self._speak_slice)
         self._tell = guard("speaker", lambda fact: self._tellers[type(fact)](fact))
-        self._read_headers = guard("headers", spans.read_headers)
+        self._read_headers = guard("headers", read_headers)
         self._hearing = Hearing(
             self.facts.append, self._heard_note, lane.put_encoded, self._heard_faults, logs.put_part
         )

@@ -24,6 +24,7 @@ _DELAY = re.compile(r"^(?:[01]\.){28}")
 """What kombu puts before a routing key so that RabbitMQ keeps the message back."""
 _DELAY_EXCHANGE = re.compile(r"(?:.*_)?celery_delayed_(?:\d+|delivery)")
 _MAX_NAMES = 1000
+_LONGEST = 255  # what AMQP allows a routing key and the name of a queue or an exchange
 
 
 def messaging_system(transport: str) -> str:
@@ -61,22 +62,25 @@ class QueueNames:
         self._names: dict[tuple[str, str | None], str] = {}
         self._known = -1
 
-    def __call__(self, exchange: Any, routing_key: str | None) -> str:
+    def __call__(self, exchange: Any, routing_key: object) -> str:
         """Return the name of the queue that a message was sent to or came from.
 
         Args:
             exchange: a name, a kombu `Exchange`, or None.
-            routing_key: as given to `Producer.publish`, or as delivered.
+            routing_key: as given to `Producer.publish`, or as delivered. On brokers whose messages
+                say it themselves it is what a stranger wrote: any value, of any length.
         """
         if self._queues is None:
             self._queues = self._amqp.queues
         known = len(self._queues)
         if known != self._known or len(self._names) >= _MAX_NAMES:
             self._names, self._known = {}, known
-        key = (exchange if type(exchange) is str else exchange_name(exchange), routing_key)
+        said = routing_key[:_LONGEST] if isinstance(routing_key, str) else None
+        to = exchange if type(exchange) is str else exchange_name(exchange)
+        key = (to[:_LONGEST], said)
         name = self._names.get(key)
         if name is None:
-            name = self._names[key] = _name(self._queues, exchange, routing_key)
+            name = self._names[key] = _name(self._queues, exchange, said)[:_LONGEST]
         return name
 
 

@@ -122,6 +122,22 @@ def test_a_sampler_is_asked_with_what_is_known_and_may_add(arrive: Any, voice: V
         ),
         pytest.param(None, None, "_OTHER", "", "", id="nothing-at-all"),
         pytest.param({"task": None, "id": 7}, {}, "_OTHER", "7", "", id="nonsense"),
+        pytest.param(
+            {"task": ["shop.pay"], "id": {"id": 1}},
+            {"exchange": ["a"], "routing_key": {"b": 1}},
+            "_OTHER",
+            "",
+            "['a']",
+            id="nested",
+        ),
+        pytest.param(
+            {"task": "x" * 1_000_000, "id": "y" * 1_000_000},
+            {"exchange": "", "routing_key": "z" * 1_000_000},
+            "x" * 255,
+            "y" * 255,
+            "z" * 255,
+            id="huge",
+        ),
     ],
 )
 def test_a_message_that_becomes_no_request_is_received_and_ended(

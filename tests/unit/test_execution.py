@@ -169,6 +169,31 @@ def test_baggage_comes_in_only_where_it_was_asked_for(
 
 
 @pytest.mark.parametrize(
+    "header",
+    [
+        pytest.param(7, id="number"),
+        pytest.param({"tenant": "a"}, id="dict"),
+        pytest.param([7], id="list"),
+        pytest.param("tenant=a," * 200_000, id="huge"),
+        pytest.param(None, id="none"),
+    ],
+)
+def test_malformed_baggage_is_absent_and_costs_no_context(
+    execution: Execution, voice: Voice, header: Any
+):
+    """The task's own span has nothing to do with it."""
+    voice.baggage = W3CBaggagePropagator()
+    found: list[Any] = []
+
+    def body() -> None:
+        found.append((trace.get_current_span().get_span_context().span_id, baggage.get_all()))
+
+    run(execution, body, {**REQUEST, "baggage": header})
+    assert found == [(int(OWN.span_id, 16), {})]
+    assert not voice.guard.faults
+
+
+@pytest.mark.parametrize(
     ("hook", "inner"), [("execution", "_attach"), ("executed", "_detach")], ids=["before", "after"]
 )
 def test_a_fault_of_ours_is_counted_and_changes_nothing(

@@ -16,7 +16,7 @@ import otel_celery
 ROOT = Path(otel_celery.__file__).parent
 LAYERS = {
     "words": "settings conventions errors span redaction",
-    "rules": "envelope timing outcome facts values spans otlp log_records",
+    "rules": "envelope timing outcome facts values headers spans otlp log_records",
     "instruments": "taskspan notes metrics counts sampling",
     "Celery": "publish delivery request ending execution eager beat queues queue_metrics seams"
     " takeover guard voice logs log_tap unheard",

@@ -113,6 +113,22 @@ def test_a_named_queue_is_not_created_by_naming_it() -> None:
     assert list(amqp.queues) == ["mail"]
 
 
+@pytest.mark.parametrize(
+    ("routing_key", "name"),
+    [
+        pytest.param("x" * 1_000_000, "x" * 255, id="huge"),
+        pytest.param(["mail"], "", id="list"),
+        pytest.param({"mail": 1}, "", id="dict"),
+        pytest.param(7, "", id="number"),
+    ],
+)
+def test_a_routing_key_of_a_stranger_is_cut_or_absent(
+    amqp: Any, routing_key: Any, name: str
+) -> None:
+    """On Redis the message itself says it."""
+    assert QueueNames(amqp)("", routing_key) == name
+
+
 def test_the_default_queue_is_known_without_being_declared() -> None:
     """Its exchange and key may differ from its name."""
     amqp = app_with(task_default_queue="jobs", task_default_routing_key="key").amqp

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from otel_celery import conventions as c
 from otel_celery.envelope import NO_PARENT, Trace
 from otel_celery.facts import Broker, Due, Eager, Failure
+from otel_celery.headers import read_headers
 from otel_celery.span import CONSUMER, ERROR, INTERNAL, PRODUCER, UNSET, Event, FinishedSpan, Link
 from otel_celery.spans import (
     Identity,
@@ -18,7 +18,6 @@ from otel_celery.spans import (
     eager_span,
     process_span,
     publish_span,
-    read_headers,
 )
 from tests.unit.stand_ins import BAD, NS, OWN, SENDER, SENT, delivery, ended, published
 
@@ -301,98 +300,8 @@ def test_no_credential_leaves_in_an_exception():
 def test_every_key_of_a_span_stands_in_the_catalogue():
     """A catalogue row per key, from which docs and the reserved keys come."""
     of = delivery(redelivered=True)
-    read_headers(of, HEADERS, ("args",))
+    headers = {"retries": 1, "root_id": "root", "timelimit": [2, 1], "argsrepr": "()"}
+    read_headers(of, {**headers, "eta": "2030-01-01", "delivery_info": {"priority": 5}}, ("args",))
     keys = set(spoken(of, "failure", BAD, wait=1.0, expected=True).attributes)
     assert keys <= set(c.SPAN_ATTRIBUTES["process"])
     assert set(publish_span(published(failure=BAD)).attributes) <= set(c.SPAN_ATTRIBUTES["publish"])
-
-
-HEADERS: dict[str, Any] = {
-    "otel-celery-sent": "1700000000.25",
-    "eta": "2023-11-14T22:13:21+00:00",
-    "expires": "2030-01-01T00:00:00+00:00",
-    "retries": 2,
-    "root_id": "root",
-    "parent_id": "parent",
-    "group": "group",
-    "timelimit": [30, 20],
-    "delivery_info": {"priority": 5},
-    "argsrepr": "('redis://:secret@host', 1)",
-    "kwargsrepr": "{'a': " + "x" * 2000,
-}
-
-
-def run() -> None:
-    """A task's body."""
-
-
-TASK = SimpleNamespace(time_limit=60, soft_time_limit=None, run=run)
-
-
-@pytest.mark.parametrize(
-    ("headers", "task", "capture", "attributes"),
-    [
-        pytest.param({}, None, (), {}, id="nothing"),
-        pytest.param(
-            HEADERS,
-            None,
-            (),
-            {
-                c.TASK_RETRIES: 2,
-                c.TASK_ETA: "2023-11-14T22:13:21+00:00",
-                c.TASK_EXPIRES: "2030-01-01T00:00:00+00:00",
-                c.TASK_ROOT_ID: "root",
-                c.TASK_PARENT_ID: "parent",
-                c.TASK_GROUP_ID: "group",
-                c.TASK_PRIORITY: 5,
-                c.TASK_TIME_LIMIT: 30.0,
-                c.TASK_SOFT_TIME_LIMIT: 20.0,
-            },
-            id="all",
-        ),
-        pytest.param(
-            {"timelimit": [None, 20], "retries": 0, "delivery_info": {"priority": 0}},
-            TASK,
-            (),
-            {
-                c.TASK_TIME_LIMIT: 60.0,
-                c.TASK_SOFT_TIME_LIMIT: 20.0,
-                c.CODE_FUNCTION: f"{__name__}.run",
-            },
-            id="a-limit-of-the-task-s-own",
-        ),
-        pytest.param(
-            {key: HEADERS[key] for key in ("argsrepr", "kwargsrepr")},
-            None,
-            ("args",),
-            {
-                c.TASK_ARGS: "('redis://***@host', 1)",
-                c.TASK_KWARGS: "{'a': " + "x" * 1017 + "…",
-            },
-            id="arguments-only-where-asked-for",
-        ),
-    ],
-)
-def test_what_headers_say_of_a_delivery(
-    headers: dict[str, Any], task: Any, capture: tuple[str, ...], attributes: dict[str, Any]
-):
-    of = delivery(sent_at=None, task=task)
-    read_headers(of, headers, capture)
-    assert of.attributes == attributes
-
-
-@pytest.mark.parametrize(
-    ("headers", "sent_at", "due_at"),
-    [
-        pytest.param(HEADERS, 1700000000.25, 1700000001.0, id="ours"),
-        pytest.param({"properties": {"timestamp": 1700000000}}, 1700000000.0, None, id="amqp"),
-        pytest.param({"otel-celery-sent": "yesterday", "eta": "soon"}, None, None, id="nonsense"),
-        pytest.param({"properties": None, "delivery_info": None}, None, None, id="nothing"),
-    ],
-)
-def test_when_a_message_was_sent_and_is_due(
-    headers: dict[str, Any], sent_at: float | None, due_at: float | None
-):
-    of = delivery(sent_at=None)
-    read_headers(of, headers, ())
-    assert (of.sent_at, of.due_at) == (sent_at, due_at)
