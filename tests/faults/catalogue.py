@@ -222,9 +222,65 @@ PROCESSES = (
 
 FORKS: tuple[Fault, ...] = ()
 
-CONTENTS: tuple[Fault, ...] = ()
+CONTENTS = (
+    Fault(
+        "clocks-disagree",
+        "A publisher's clock is off by five minutes",
+        "tasks of publishers whose clocks are five minutes ahead and five minutes behind",
+        "a wait is never negative: where the task began before it was sent, the wait is 0 and "
+        "counted in `otel_celery.clock_skew.corrections`; a clock that is behind looks "
+        "like waiting",
+    ),
+    Fault(
+        "odd-exceptions",
+        "Exceptions that are hard to tell",
+        "messages of 10 MB, binary, with NUL or lone surrogates; `str()` or `repr()` that raises; "
+        "classes that cannot be pickled or not be read again; endless recursion; 300 causes",
+        "each has its process span, cut to 4,096 characters of message and 32,768 of stack, in "
+        "valid UTF-8; the spans around it arrive; results are those of Celery alone",
+    ),
+)
 
-MESSAGES: tuple[Fault, ...] = ()
+MESSAGES = (
+    Fault(
+        "malformed-headers",
+        "Headers that make no sense",
+        "messages written straight to the broker: `traceparent` as a number, a list, a dictionary, "
+        "with zero ids, in upper case, of version ff, of 1 MB ...; Celery's own headers and the "
+        "routing key as other types or of 1 MB",
+        "what is malformed counts as absent, so that a new trace begins; the task runs, has its "
+        "one process span of less than 4 KiB, and is counted",
+    ),
+    Fault(
+        "hostile-state-and-baggage",
+        "Floods of `tracestate` and `baggage`",
+        "ten messages each with 1 MB, 250,000 keys, line breaks, other types; "
+        "`OTEL_PROPAGATORS` names baggage",
+        "work is bounded: a `tracestate` beyond 512 characters and baggage beyond 8,192 are not "
+        "parsed; every task runs in the trace that its message names",
+    ),
+    Fault(
+        "baggage-from-strangers",
+        "Baggage of a stranger",
+        "`user.id=admin` in the header `baggage`, in eight forms; `OTEL_PROPAGATORS` is not set",
+        "no task runs with it, and nothing of it is exported",
+    ),
+    Fault(
+        "other-producers",
+        "Producers of all kinds",
+        "protocols 1 and 2; JSON, YAML and pickle; producers that are no Celery, with few headers "
+        "or none",
+        "each message has one process span, below its publish span where it has one; one that does "
+        "not say when it was sent has no wait",
+    ),
+    Fault(
+        "fifty-retries",
+        "A task retries 50 times",
+        "each attempt notes the size of its message as the broker holds it",
+        "messages do not grow from one retry to the next; each attempt has one process span below "
+        "its own publish span; attempts are siblings, linked to what asked for them",
+    ),
+)
 
 COMPANY = (
     Fault(

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import redis
 
@@ -27,6 +27,8 @@ OURS: Side = "ours"
 CONTRIB: Side = "contrib"
 SIDES = (ALONE, OURS, CONTRIB)
 WATCHING = (OURS, CONTRIB)
+QUIET = ("-P", "prefork", "-c", "2", "--without-mingle", "--without-gossip")
+"""Arguments of a worker that is alone, and starts sooner for it."""
 
 
 def environment(side: Side, url: str, receiver: Receiver, **variables: str) -> dict[str, str]:
@@ -64,6 +66,30 @@ def send(
 def send_all(environ: dict[str, str], *messages: Message) -> list[str]:
     """Send messages of several kinds, in this order, and return their ids."""
     return harness.run(environ, str(HERE / "send.py"), json.dumps(messages)).split()
+
+
+def program(environ: dict[str, str], name: str, *arguments: str) -> str:
+    """Run a program of this folder to its end and return what it printed."""
+    return harness.run(environ, str(HERE / name), *arguments)
+
+
+def order(environ: dict[str, str], *orders: tuple[str, list[Any]]) -> list[str]:
+    """Send tasks of the contents app, with their arguments, from one program; return their ids."""
+    text = json.dumps([[task, args, {}] for task, args in orders])
+    return program(environ, "contents_app.py", text).split()
+
+
+def exported(side: Side, receiver: Receiver, process: int, seconds: float = 15) -> None:
+    """Give contrib time to export so many process spans, so that a stop is not what is measured.
+
+    What we ourselves have to tell must arrive all the same.
+    """
+    if side == CONTRIB:
+        with contextlib.suppress(AssertionError):
+            eventually(
+                lambda: sum(one.kind == harness.CONSUMER for one in receiver.spans) >= process,
+                seconds,
+            )
 
 
 def drained(url: str, seconds: float = 300) -> None:
