@@ -27,6 +27,7 @@ from otel_celery.pool_process import PoolProcess
 from otel_celery.process import Here, Role
 from otel_celery.publish import Door
 from otel_celery.queues import QueueReader
+from otel_celery.queues.inherited import renew_after_fork as renew_kombu
 from otel_celery.sdk.inherited import renew_after_fork
 from otel_celery.sentry import Errors
 from otel_celery.settings import Settings
@@ -249,6 +250,7 @@ def _forget_after_fork() -> None:
         _current.guard.faults.clear()  # the parent tells of its own
         _current.guard("fork", _current.gate.after_fork_in_child)()
         if _current.here.role is Role.WORKER:
+            _current.guard("fork", renew_kombu)()
             _current.guard("fork", renew_after_fork)()
             _current.guard("fork", _current.errors.renew)()
         _current.here.forget()
