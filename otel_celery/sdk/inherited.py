@@ -2,25 +2,35 @@
 
 The SDK gives a forked process new threads, but not new metric locks: one that another thread held
 at the fork stays held, and the task that records first hangs for ever. It also goes on from the
-parent's sums, so that they are exported once more by each child. Measured with SDK 1.45; every
-private name is looked up, and where one is gone that part stays as the SDK left it.
+parent's sums, so that they are exported once more by each child, and from the parent's connections,
+on which the requests of both then mix. Measured with SDK 1.45; every private name is looked up, and
+where one is gone that part stays as the SDK left it.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import requests
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 
 from otel_celery.sdk.user_metrics import UserMeterProvider
 
+_DEEP = 6  # steps from a processor or a reader to the session of its exporter
+
 
 def renew_after_fork() -> None:
-    """Give the inherited MeterProvider fresh locks and sums that begin at zero."""
+    """Give the inherited providers fresh locks and connections, and sums that begin at zero."""
+    _renew_metrics()
+    _renew_connections(getattr(trace.get_tracer_provider(), "_active_span_processor", None))
+
+
+def _renew_metrics() -> None:
     provider = metrics.get_meter_provider()
     consumer = getattr(provider, "_measurement_consumer", None)
     if not isinstance(provider, MeterProvider) or consumer is None:
@@ -29,6 +39,7 @@ def renew_after_fork() -> None:
     for reader, storage in getattr(consumer, "_reader_storages", {}).items():
         _renew(storage, "_lock", threading.RLock)
         _renew(reader, "_export_lock", threading.Lock)
+        _renew_connections(reader)
         views = getattr(storage, "_instrument_view_instrument_matches", {})
         for matches in views.values():
             for match in matches:
@@ -41,6 +52,41 @@ def renew_after_fork() -> None:
 def _renew(owner: Any, name: str, make: Any) -> None:
     if hasattr(owner, name):
         setattr(owner, name, make())
+
+
+def _renew_connections(sender: Any) -> None:
+    """Have a processor or reader open its own; those of the parent stay open, they are its own."""
+    for session in _sessions(sender, _DEEP):
+        for adapter in session.adapters.values():
+            proxies = getattr(adapter, "proxy_manager", {}).values()
+            for manager in (getattr(adapter, "poolmanager", None), *proxies):
+                pools = getattr(manager, "pools", None)
+                if pools is not None:
+                    _renew(pools, "lock", threading.RLock)
+                    for key in pools.keys():  # noqa: SIM118 - it cannot be iterated
+                        _forget_connections(pools[key])
+
+
+def _forget_connections(pool: Any) -> None:
+    """Empty a pool of urllib3, without closing what was in it or asking for its lock."""
+    kept = getattr(pool, "pool", None)
+    if kept is not None:
+        pool.pool = type(kept)(kept.maxsize)
+        for _ in range(kept.maxsize):
+            pool.pool.put(None)
+
+
+def _sessions(owner: Any, deep: int) -> Iterator[requests.Session]:
+    """Yield the HTTP sessions that an object of OpenTelemetry's has somewhere within it."""
+    if isinstance(owner, requests.Session):
+        yield owner
+    elif deep and isinstance(owner, list | tuple):
+        for each in owner:
+            yield from _sessions(each, deep)
+    elif deep and type(owner).__module__.startswith("opentelemetry."):
+        held: Mapping[str, Any] = getattr(owner, "__dict__", {})
+        for each in list(held.values()):
+            yield from _sessions(each, deep - 1)
 
 
 def flush_briefly(seconds: float) -> None:
