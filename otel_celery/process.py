@@ -68,6 +68,7 @@ class Here:
         self.on_publisher: Callable[[], object] = _nothing
         """Called before the first publish of a process that is nothing else."""
         self.exporter: Exporter | None = None
+        self._inherited: list[Exporter] = []
         self.user_span = guard("user span", self._user_span)
         self._be_nobody()
 
@@ -166,8 +167,13 @@ class Here:
             self.exporter.speaker.facts.append(LogLine(record))
 
     def forget(self) -> None:
-        """In a fork: nothing that was inherited is ours."""
+        """In a fork: nothing that was inherited is ours, and nothing of it is collected.
+
+        That would close connections of the parent's, and ask for locks that its threads held.
+        """
         ear = self.ear
+        if self.exporter is not None:
+            self._inherited.append(self.exporter)
         self._be_nobody()
         if ear is not None:
             ear.forget_after_fork()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -139,6 +141,17 @@ def test_a_fork_forgets_what_it_inherited(here: Here):
     assert ear._listener.fileno() == -1
     ear.close()
     exporter.stop()
+
+
+def test_what_a_fork_inherited_is_not_collected(here: Here):
+    """That would close connections of the parent's, and ask for locks that its threads held."""
+    exporter = here.export_as(Role.PUBLISHER, "w@host", {})
+    held = weakref.ref(exporter)
+    exporter.stop()
+    here.forget()  # as in a child
+    del exporter
+    gc.collect()
+    assert held() is not None
 
 
 def test_a_process_stops_nothing_of_its_parent(here: Here):
