@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -39,6 +40,7 @@ class QueueMetrics:
         should_read: Callable[[], bool] = lambda: True,
     ) -> None:
         self._instruments, self._consumed = instruments, consumed
+        self._free = threading.Lock()
         self.interval = min(_LOOK, settings.queue_interval)
         self._poller = QueuePoller(
             app,
@@ -61,12 +63,16 @@ class QueueMetrics:
 
     def poll(self, deadline: float) -> None:
         """Read if a round is due; for a courier. Not worth the last seconds of a process."""
-        if deadline == float("inf"):
-            self._poller.poll(time.monotonic(), self._consumed())
+        if deadline == float("inf") and self._free.acquire(blocking=False):
+            try:
+                self._poller.poll(time.monotonic(), self._consumed())
+            finally:
+                self._free.release()
 
     def close(self) -> None:
-        """Let go of the connection."""
-        self._poller.close()
+        """Let go of the connection, unless it is being read: then it ends with the process."""
+        if self._free.acquire(blocking=False):  # for good: no round begins any more
+            self._poller.close()
 
     def _probed(self, seconds: float, error_type: str | None, system: str) -> None:
         self._instruments.record(

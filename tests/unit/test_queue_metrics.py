@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -24,9 +24,11 @@ class Script:
         self.says: list[Any] = []
         self.asked: list[list[str]] = []
         self.fault: Exception | None = None
+        self.close_first: Callable[[], object] = list
 
     def read(self, channel: Any, queues: Iterable[str]) -> list[Any]:
         self.asked.append(sorted(queues))
+        self.close_first()
         if self.fault is not None:
             raise self.fault
         return self.says
@@ -124,4 +126,18 @@ def test_only_who_is_told_to_reads(readings: Readings, script: Script):
     read(queues)
     queues.close()
     app.close()
+    assert script.asked == []
+
+
+def test_a_stop_does_not_take_the_connection_from_who_reads(queues: QueueMetrics, script: Script):
+    """The courier may be in the middle of a round; the connection ends with the process then."""
+    script.close_first = queues.close
+    read(queues)
+    assert queues._poller._connection.connected
+    assert script.asked == [["extra", "mail", "video"]]
+
+
+def test_after_the_end_nothing_is_read(queues: QueueMetrics, script: Script):
+    queues.close()
+    read(queues)
     assert script.asked == []
