@@ -220,7 +220,32 @@ PROCESSES = (
     ),
 )
 
-FORKS: tuple[Fault, ...] = ()
+FORKS = (
+    Fault(
+        "forks-of-a-busy-process",
+        "A process forks while all its threads are telling",
+        "a publisher and a worker's main fork up to 10,000 times, with exports each millisecond, "
+        "the queues read each millisecond and threads that make spans and points without a pause; "
+        "each child makes a span, a message and a point, and ends",
+        "no child hangs, nothing of the parent is exported by a child, all spans arrive once; "
+        "points of a pool process arrive as far as it can export them in the time that it has",
+    ),
+    Fault(
+        "forks-with-grpc",
+        "A process forks while it exports by gRPC",
+        "the same, with `OTEL_EXPORTER_OTLP_PROTOCOL=grpc`, in smaller number",
+        "the same",
+    ),
+    Fault(
+        "sigterm-at-any-moment",
+        "SIGTERM at any moment of a worker's life",
+        "up to 500 workers with tasks waiting, each gets SIGTERM at a random moment of its start, "
+        "of its work, or twice in its stop",
+        "none hangs or leaves a process behind, the exit code is Celery's, each task that main "
+        "knows to have begun has exactly one process span and one outcome; one that Celery had "
+        "given back and that a pool process still ran is counted as returned",
+    ),
+)
 
 CONTENTS = (
     Fault(
@@ -350,7 +375,17 @@ SECRETS = (
     ),
 )
 
-TOGETHER: tuple[Fault, ...] = ()
+TOGETHER = (
+    Fault(
+        "long-run",
+        "A worker that works for long, its receiver away for a part of it",
+        "up to 200,000 tasks, each with a child span, through one worker whose pool processes are "
+        "replaced after 1,000; nobody receives in the second quarter (a shorter run has a queue "
+        "that is as much smaller)",
+        "memory, descriptors, threads and everything that we hold are afterwards what they were; "
+        "no more spans wait than the queue holds, what did not fit is counted, counts are exact",
+    ),
+)
 
 GROUPS: Mapping[str, tuple[Fault, ...]] = {
     "The Collector": COLLECTOR,
