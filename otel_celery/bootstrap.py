@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from celery import current_app, signals
+from celery.worker import WorkController
 
 from otel_celery import conventions as c
 from otel_celery import sdk, seams
@@ -23,7 +24,7 @@ from otel_celery.hooks import Hooks
 from otel_celery.log_tap import LogTap
 from otel_celery.logs import TaskLogs
 from otel_celery.outcome import HowEnded
-from otel_celery.pool_process import PoolProcess
+from otel_celery.pool_process import PoolProcess, find_relay
 from otel_celery.process import Here, Role
 from otel_celery.publish import Door
 from otel_celery.queues import QueueReader
@@ -113,7 +114,12 @@ class Instrumentation:
             self._tap.install()
 
     def on_worker_init(self, sender: Any, **_: Any) -> None:
-        """Main, before anything of the worker has started."""
+        """Main, before anything of the worker has started.
+
+        Tests and scripts send this signal by hand, too, from no worker.
+        """
+        if not isinstance(sender, WorkController):
+            return
         take_over_contrib()
         self._name_after(sender.app)
         try:
@@ -136,8 +142,14 @@ class Instrumentation:
             self.gate.remove()
 
     def on_worker_process_init(self, **_: Any) -> None:
-        """A pool process has started. The solo pool says so in main."""
+        """A pool process has started. The solo pool says so in main.
+
+        Where no main listens, as when a script sends this signal by hand, the process goes on to
+        speak for itself: what it told a main would be lost in silence.
+        """
         if self.here.role is Role.WORKER and self.here.pid == os.getpid():
+            return
+        if not find_relay(self.here):
             return
         self._worker = None
         self._name_after(current_app)

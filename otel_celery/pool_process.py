@@ -25,15 +25,12 @@ class PoolProcess:
     """One of the processes in which a worker's tasks run.
 
     Args:
-        here: this process.
+        here: this process, which knows where its main listens.
         limits: of a task's span.
         errors: tells Sentry of what tasks raise.
     """
 
     def __init__(self, here: Here, limits: Limits, errors: Errors) -> None:
-        told = os.environ.pop(RELAY_VARIABLE, "")  # programs that a task starts are strangers
-        if not here.relay:
-            here.relay_worker, _, here.relay = told.partition(" ")
         self._here, self._teller = here, here.tell_main()
         self._nodename = nodename = here.relay_worker
         self._resource = functools.partial(
@@ -61,3 +58,11 @@ class PoolProcess:
         with self._errors.flushed(seconds):
             flush_briefly(seconds)
         self._teller.leave(_PATIENCE)
+
+
+def find_relay(here: Here) -> bool:
+    """Say whether a main listens to this process; a spawned one is told by a variable."""
+    told = os.environ.pop(RELAY_VARIABLE, "")  # programs that a task starts are strangers
+    if not here.relay:
+        here.relay_worker, _, here.relay = told.partition(" ")
+    return bool(here.relay)

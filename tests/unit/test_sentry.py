@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import sentry_sdk
+from celery.worker import WorkController
 from opentelemetry.context import attach, detach
 
 from otel_celery import bootstrap
@@ -51,7 +52,8 @@ def test_with_a_dsn_no_worker_starts_without_a_package_that_can_use_it(
     monkeypatch.setattr(room, "version", version)
     made = Instrumentation(None, Settings(sentry_dsn=DSN), (), ())
     made.errors.link()
-    controller = SimpleNamespace(app=SimpleNamespace(main="shop"))
+    controller = WorkController.__new__(WorkController)
+    controller.app = SimpleNamespace(main="shop")
     with pytest.raises(SystemExit, match=r"pip install 'otel-celery\[sentry\]'"):
         made.guard("worker_init", made.on_worker_init)(controller)
     assert made.guard.faults == {}
