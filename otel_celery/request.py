@@ -14,6 +14,7 @@ from billiard.einfo import ExceptionInfo
 from billiard.exceptions import TimeLimitExceeded
 from opentelemetry.context import detach
 
+from otel_celery.conventions import HANDLE
 from otel_celery.delivery import Deliveries
 from otel_celery.facts import Delivery
 from otel_celery.outcome import HowEnded
@@ -118,6 +119,13 @@ def observed(base: type, deliveries: Deliveries) -> type:
                     self._otel, HowEnded.RETURNED if requeue else HowEnded.INVALID
                 )
             return super().reject(requeue)
+
+        def info(self, safe: bool = False) -> Any:
+            told = super().info(safe)
+            if HANDLE in told["delivery_info"]:  # `celery inspect` shows what it shows without us
+                told["delivery_info"] = {**told["delivery_info"]}
+                del told["delivery_info"][HANDLE]
+            return told
 
     Observed.__name__ = Observed.__qualname__ = base.__name__
     Observed.__module__ = base.__module__

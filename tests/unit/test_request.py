@@ -23,6 +23,7 @@ from celery.worker.request import Request
 from kombu.exceptions import EncodeError
 from opentelemetry import trace
 
+from otel_celery.conventions import HANDLE
 from otel_celery.delivery import Deliveries
 from otel_celery.facts import Ended, Failure, Received, Started
 from otel_celery.outcome import HowEnded
@@ -498,3 +499,11 @@ def test_a_delivery_has_the_name_of_its_task_whatever_a_shadow_says(
     """A shadow is for people who read logs: it may be another for each message."""
     received({"shadow": "pay 4711"})
     assert [fact.delivery.name for fact in voice.told if isinstance(fact, Received)] == ["shop.pay"]
+
+
+def test_what_inspect_shows_is_what_it_shows_without_us(received: Callable[..., Any]) -> None:
+    """The key stays on its way to the pool process."""
+    request = received()
+    bare = {key: text for key, text in request.delivery_info.items() if key != HANDLE}
+    assert request.info()["delivery_info"] == request.info(safe=True)["delivery_info"] == bare
+    assert HANDLE in request.delivery_info
