@@ -21,6 +21,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_s
 from otel_celery.lanes.reference_logs import decode_records
 from otel_celery.lanes.replay import mended
 from otel_celery.log_records import (
+    _NOT_EXTRA,
     BODY_LIMIT,
     LogEnvelope,
     Running,
@@ -282,7 +283,8 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text.filter(bool), inner),
     max_leaves=5,
 )
-REFUSED = {"", "message", "asctime", *vars(record())}  # `logging` takes none of them as `extra`
+# `logging` takes none of its own names as `extra`; ours we take for what we left there ourselves.
+REFUSED = {"", *_NOT_EXTRA, *vars(record())}
 extras = st.dictionaries(text.filter(lambda key: key not in REFUSED), values, max_size=5)
 
 
