@@ -17,8 +17,8 @@ SIDE_BY_SIDE := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo stack collector collector-sources test test-stack test-faults test-all check check-lock audit docs results \
-	picture pictures lock clean
+.PHONY: help demo stack collector collector-sources test test-stack test-faults test-celery test-all \
+	check check-lock audit docs results picture pictures lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -49,8 +49,12 @@ test-stack: $(VENV)/.ready ## the pipeline with the real programs, which are bui
 test-faults: $(VENV)/.ready ## every fault of docs/faults.md, and contrib beside us; a quiet machine is best
 	@$(BIN)/pytest tests/faults $(ARGS)
 
-results: $(VENV)/.ready ## docs/faults.md anew, from the newest run of test-faults
+test-celery: $(VENV)/.ready ## Celery's own tests, without us and with us; takes about an hour
+	@$(BIN)/python -m tests.suites $(ARGS)
+
+results: $(VENV)/.ready ## docs/faults.md and docs/celery-suites.md anew, from the newest runs
 	@$(BIN)/python -m tests.faults.results
+	@$(BIN)/python -m tests.suites.results
 	@$(BIN)/python -m tests.tables
 
 test-all: $(VENV)/.ready ## and what takes long, on every Python found here x every Celery supported

@@ -15,6 +15,7 @@ from otel_celery.lane_metrics import LANE_METRICS
 from otel_celery.outcome import HowEnded, judge
 from otel_celery.settings import rows as settings
 from tests.faults import results
+from tests.suites import results as suites
 from tests.worker.expected import ALL, CASES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -232,6 +233,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "series": series,
     "faults": results.page,
     "faults-versions": results.versions,
+    "celery-suites": suites.page,
+    "celery-suites-versions": suites.versions,
 }
 
 
