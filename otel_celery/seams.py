@@ -127,8 +127,8 @@ def jobs_on_their_way(pool: Any) -> Iterator[tuple[int, Any, Any]]:
 
     Whether it has it may be known to the process alone. Other pools than prefork have no such jobs.
     """
-    inner = getattr(pool, "_pool", None)
-    for number, job in list(getattr(inner, "_cache", {}).items()):
+    cache = getattr(getattr(pool, "_pool", None), "_cache", None)
+    for number, job in list(cache.items()) if isinstance(cache, dict) else ():
         writer = getattr(job, "_write_to", None)
         if writer is not None and job._accepted is False:
             yield number, getattr(job._callback, "__self__", None), writer

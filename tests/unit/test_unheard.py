@@ -87,6 +87,13 @@ def words(voice: Voice) -> list[str]:
     ]
 
 
+def test_a_pool_that_keeps_no_jobs_has_none_on_their_way(unheard: Unheard):
+    """As those of other kinds, and of whatever stands for one in a test of Celery's."""
+    for pool in (None, SimpleNamespace(_pool=SimpleNamespace(_cache=object()))):
+        assert not unheard.note(pool)
+    assert unheard._deliveries.guard.faults == {}
+
+
 def failed() -> ExceptionInfo:
     try:
         raise ValueError("no")
