@@ -317,6 +317,15 @@ COMPANY = (
         "is counted for it",
     ),
     Fault(
+        "current-span",
+        "Tasks that end, change or leave the current span and context",
+        "tasks that end the task's span, rename it and give it another id, attach contexts for "
+        "good, detach what is not theirs, and leave spans in the wrong order; after each one a "
+        "task that looks at its own context",
+        "one process span for each, with its own id; the next task finds its own context and "
+        "nothing of the one before",
+    ),
+    Fault(
         "handlers-of-others",
         "Signal handlers of others that raise",
         "handlers for nine signals of Celery, connected before ours, all of which raise",
@@ -358,6 +367,14 @@ SECRETS = (
         "credentials of addresses are redacted, texts are cut to 1,024 characters",
     ),
     Fault(
+        "forged-context",
+        "A producer that forges its context",
+        "500 messages that claim to be of one sampled trace, and a sampler that keeps 10 %",
+        "with `OTEL_CELERY_TRACE_STRUCTURE=link` or `ignore` no span is put into that trace and "
+        "the worker's own sampler decides; with `parent`, the default, it is believed. Counts are "
+        "exact in each case",
+    ),
+    Fault(
         "strangers-on-the-relay",
         "Strangers on the socket between main and pool processes",
         "another process of the same user sends forged spans and counts, guesses of the secret, "
@@ -372,6 +389,16 @@ SECRETS = (
         "another; a server that asks for a certificate, and a worker with and without one",
         "spans and the token go to a server that is trusted and to no other, never in plain text; "
         "one line of log a minute says why, and the spans wait, counted",
+    ),
+    Fault(
+        "secrets-everywhere",
+        "Secrets in every place that a task and its settings have",
+        "one in arguments, keyword arguments, result, exception (as the password of addresses), "
+        "message header, broker, second broker, result backend, environment, OTLP headers and OTLP "
+        "endpoint; log records and Sentry on; what makes us log: hooks that raise with such an "
+        "address, a Collector that answers 503 and 400",
+        "none in what is exported or sent to Sentry; logs of worker, publisher and beat hold what "
+        "Celery itself writes there, and nothing on top",
     ),
 )
 

@@ -24,6 +24,7 @@ SOLO = ("-P", "solo")
 USUAL = ("works", "fails", "retries", "sends")
 ENDED = ["'done'", "ValueError('no')", "'again'", "'done, FAILURE'"]
 DELIVERIES = 6  # of these: one is tried twice, one sends another
+ODD = ("ends", "renames", "leaves", "exits")
 
 
 class Done(NamedTuple):
@@ -89,6 +90,36 @@ def test_what_runs_in_its_caller_is_one_span_there(
         inside = [one for one in eager if one.parent in {each.id for each in within.seen}]
         assert (len(eager), len(inside)) == (8, 5)  # the rest had no span around them
         assert "queue_wait" not in str([one.attributes for one in eager])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("side", sides.WATCHING)
+@pytest.mark.fault("current-span")
+def test_what_a_task_does_to_its_context_ends_with_it(
+    tmp_path: Path, redis_url: str, receiver: Receiver, measured: Measured, side: Side
+) -> None:
+    names = [name for odd in ODD for name in (odd, "probes")]
+    done = work(side, tmp_path, redis_url, receiver, PREFORK, *names)
+    process = {one.id: one for one in done.of(CONSUMER)}
+    probes = [one for one in done.seen if one.span.name == "probe"]
+    right = sum(
+        one.parent in process
+        and one.attributes["task"] in map(str, process[one.parent].attributes.values())
+        for one in probes
+    )
+    measured(f"process spans of {len(names)}", side, len(process))
+    measured(f"next tasks in a context of their own, of {len(ODD)}", side, right)
+    measured(f"next tasks without a rest, of {len(ODD)}", side, done.results.count("'clean'"))
+    if side == OURS:
+        assert len(process) == len(done.of(CONSUMER)) == len(names)
+        assert right == len(ODD)
+        assert done.results == [
+            text for odd in ("ended", "renamed", "left", "out") for text in (f"'{odd}'", "'clean'")
+        ]
+        ids = {str(one.attributes["messaging.message.id"]) for one in process.values()}
+        assert ids == set(done.ids)
+        assert harness.total(receiver, "celery.task.outcomes") == len(names)
+        assert harness.points(receiver, "otel_celery.faults") == []
 
 
 @pytest.mark.long

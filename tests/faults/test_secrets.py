@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import socket
@@ -11,11 +12,13 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from celery import Celery
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -25,17 +28,147 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from otel_celery.sdk import build_span_lane
 from otel_celery.span import FinishedSpan
+from tests import sentry_receiver
 from tests.collector.certificates import LOOPBACK, certificate
 from tests.faults import sides
+from tests.faults.forged import TRACE
 from tests.faults.results import Measured
-from tests.faults.sides import CONTRIB, OURS
-from tests.receiver import Receiver, receiving
+from tests.faults.sides import ALONE, CONTRIB, OURS, Side
+from tests.receiver import Answer, Receiver, receiving
 from tests.waiting import eventually
 from tests.worker import harness
 
 HERE = Path(__file__).parent
 PREFORK = ("-P", "prefork", "-c", "2")
 SOLO = ("-P", "solo")
+PLACES = (
+    "argument", "keyword", "result", "exception", "header",
+    "broker", "failover", "backend", "environment", "headers", "endpoint",
+)  # fmt: skip
+SENT = 3
+BREAKABLE = (
+    "published,started,ended,settled,executed,consumer,strategies,heartbeat,headers,"
+    "log records,user span,worker_process_init"
+)
+
+
+class Told(NamedTuple):
+    """What one side told in the end, to anybody."""
+
+    receiver: Receiver
+    sentry: Receiver
+    exported: list[bytes]
+    log: str
+    beat: str
+
+
+def canaries() -> dict[str, str]:
+    """Return a secret for each place, which no word contains by chance."""
+    return {place: f"{place}-{secrets.token_hex(8)}" for place in PLACES}
+
+
+def found(canaries: Mapping[str, str], *texts: bytes) -> list[str]:
+    """Return the places whose secret is in one of these texts."""
+    return [place for place, secret in canaries.items() if any(secret.encode() in t for t in texts)]
+
+
+def lines(canaries: Mapping[str, str], log: str) -> dict[str, int]:
+    """Return how often the secret of each place is in a log, where it is at all."""
+    return {place: log.count(secret) for place, secret in canaries.items() if secret in log}
+
+
+def secret_environment(
+    side: Side, url: str, receiver: Receiver, secret: Mapping[str, str], folder: Path
+) -> dict[str, str]:
+    """Return variables that are full of secrets.
+
+    The broker takes every password of its default user, and the second broker is never needed.
+    """
+    port = url.rpartition(":")[2].partition("/")[0]
+    return sides.environment(
+        side,
+        url,
+        receiver,
+        CANARIES=json.dumps(dict(secret)),
+        CASES_BROKER=f"redis://:{secret['broker']}@127.0.0.1:{port}/0;"
+        f"redis://:{secret['failover']}@127.0.0.1:1/0",
+        CASES_BACKEND=f"redis://:{secret['backend']}@127.0.0.1:{port}/1",
+        SHOP_TOKEN=secret["environment"],
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url.replace("://", f"://me:{secret['endpoint']}@"),
+        OTEL_EXPORTER_OTLP_HEADERS=f"x-api-key={secret['headers']}",
+        OTEL_EXPERIMENTAL_RESOURCE_DETECTORS="process",
+        OTEL_LOGS_EXPORTER="otlp",
+        BROKEN_NOTES=str(folder / "broken"),
+    )
+
+
+@contextmanager
+def tolerant(folder: Path) -> Iterator[str]:
+    """Run a Redis whose default user may have any password."""
+    acl = ("--user", "default", "on", "nopass", "~*", "&*", "+@all")
+    with harness.broker(folder, *acl) as url:
+        yield url
+
+
+def beating(environ: Mapping[str, str], folder: Path) -> str:
+    """Run beat for two entries and return its log."""
+    log = folder / "beat.log"
+    command = [sys.executable, "-m", "celery", "-A", "secret_app", "beat", "-l", "INFO"]
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [*command, "-s", str(folder / "schedule")],
+            cwd=HERE, env=dict(environ), stdout=out, stderr=out,
+        )  # fmt: skip
+    try:
+        eventually(lambda: log.read_text().count("Sending due task") >= 2)
+    finally:
+        process.terminate()
+        process.wait(60)
+    return log.read_text()
+
+
+def watched(side: Side, folder: Path, secret: Mapping[str, str]) -> Told:
+    """Have one side watch a worker, a publisher and beat, whose data is secret."""
+    folder.mkdir()
+    with tolerant(folder) as url, receiving() as receiver, receiving() as sentry:
+        environ = secret_environment(side, url, receiver, secret, folder)
+        if side == OURS:
+            # All that makes us log: hooks of ours that raise, and a Collector that refuses.
+            environ |= {"SENTRY_DSN": sentry_receiver.dsn(sentry), "BREAK": f"late {BREAKABLE}"}
+            receiver.answers.extend([*[Answer(503)] * 30, Answer(400)])
+        with sides.worker(folder, environ, *PREFORK, app="secret_app") as worker:
+            printed = harness.run(environ, str(HERE / "secret_app.py"))
+            with Celery(broker=url, backend=f"{url[:-1]}1", set_as_current=False) as client:
+                for id_ in json.loads(printed.splitlines()[-1]):
+                    client.AsyncResult(id_).get(timeout=60, propagate=False)
+            beat = beating(environ, folder)
+            assert worker.stop() == 0
+    exported = [one.path.encode() + one.body for one in receiver.received]
+    events = [one.body for one in sentry_receiver.envelopes(sentry)]
+    return Told(receiver, sentry, [*exported, *events], worker.log, beat)
+
+
+@pytest.mark.long
+@pytest.mark.fault("secrets-everywhere")
+def test_no_secret_leaves(tmp_path: Path, measured: Measured) -> None:
+    """What Celery itself logs is Celery's; nothing of ours, or because of us, comes on top."""
+    secret = canaries()
+    told = {side: watched(side, tmp_path / side, secret) for side in (ALONE, OURS, CONTRIB)}
+    logs = {side: lines(secret, one.log + one.beat) for side, one in told.items()}
+    for side, one in told.items():
+        if side != ALONE:
+            measured("secrets exported", side, ", ".join(found(secret, *one.exported)) or "none")
+        measured("secrets in logs of worker and beat", side, sum(logs[side].values()))
+    ours = told[OURS]
+    assert logs[ALONE], "Celery logs results and exceptions"
+    assert logs[OURS] == logs[ALONE]
+    assert found(secret, *ours.exported) == []
+    assert "fault in" in ours.log
+    assert "do not get through" in ours.log
+    assert {one.headers.get("x-api-key") for one in ours.receiver.received} == {secret["headers"]}
+    assert ours.receiver.logs
+    assert sentry_receiver.events(ours.sentry)
+    assert len(harness.deliveries(harness.spans(ours.receiver))) > SENT
 
 
 @pytest.mark.long
@@ -60,6 +193,50 @@ def test_what_was_asked_for_is_redacted_and_cut(
     assert leaks == 0
     assert max(map(len, texts)) <= 1024
     assert "redis://***@host/0" in texts[0]
+
+
+def forged(url: str, number: int) -> None:
+    """Send messages that all claim to belong to one sampled trace."""
+    harness.run(
+        {**os.environ, "CASES_BROKER": url, "PYTHONPATH": str(HERE.parents[1])},
+        str(HERE / "forged.py"), str(number),
+    )  # fmt: skip
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("side", "structure"),
+    [(OURS, "parent"), (OURS, "link"), (OURS, "ignore"), (CONTRIB, "")],
+)
+@pytest.mark.fault("forged-context")
+def test_a_forged_context_decides_nothing_where_it_is_not_trusted(
+    tmp_path: Path, redis_url: str, receiver: Receiver, measured: Measured, side: Side,
+    structure: str,
+) -> None:  # fmt: skip
+    number = 500
+    environ = sides.environment(
+        side, redis_url, receiver,
+        OTEL_CELERY_TRACE_STRUCTURE=structure,
+        OTEL_TRACES_SAMPLER="parentbased_traceidratio",
+        OTEL_TRACES_SAMPLER_ARG="0.1",
+    )  # fmt: skip
+    forged(redis_url, number)
+    with sides.worker(tmp_path, environ, *SOLO) as worker:
+        sides.drained(redis_url)
+        assert worker.stop() == 0
+    process = [one for one in harness.spans(receiver) if one.span.kind == harness.CONSUMER]
+    inside = sum(one.trace == TRACE for one in process)
+    how = f" ({structure})" if structure else ""
+    measured(f"spans kept of {number}, sampler at 10 %{how}", side, len(process))
+    measured(f"of these in the forged trace{how}", side, inside)
+    if side == OURS:
+        assert harness.total(receiver, "celery.task.outcomes") == number
+        if structure == "parent":
+            assert (len(process), inside) == (number, number)
+        else:
+            assert inside == 0
+            assert 0 < len(process) < number / 4
+            assert all(len(one.span.links) == (structure == "link") for one in process)
 
 
 @pytest.mark.fault("strangers-on-the-relay")
