@@ -257,12 +257,35 @@ CONTENTS = (
         "like waiting",
     ),
     Fault(
+        "clock-is-set",
+        "A worker's clock is set while tasks run",
+        "the wall clock of a worker and its pool processes is set back by five minutes, then "
+        "forward by ten, while tasks of a second run",
+        "durations are right, because they come from the monotonic clock; no span ends before it "
+        "begins; waits are never negative; queues are read and metrics exported as before",
+    ),
+    Fault(
+        "large-arguments-and-results",
+        "Arguments of 1 MB, results of 10 MB",
+        "messages of 1 MB against small ones, as the broker holds them; a result of 10 MB",
+        "nothing of them is told: spans have the size that they have for small ones; a message "
+        "grows by less than 300 bytes; what a publish costs more does not depend on its size",
+    ),
+    Fault(
         "odd-exceptions",
         "Exceptions that are hard to tell",
         "messages of 10 MB, binary, with NUL or lone surrogates; `str()` or `repr()` that raises; "
         "classes that cannot be pickled or not be read again; endless recursion; 300 causes",
         "each has its process span, cut to 4,096 characters of message and 32,768 of stack, in "
         "valid UTF-8; the spans around it arrive; results are those of Celery alone",
+    ),
+    Fault(
+        "many-names",
+        "Names without end",
+        "10,000 task names that no worker knows, 1,000 queues, 1,000 routing keys that a stranger "
+        "wrote",
+        "200 task names and 50 queues have series, further ones share `_OTHER`, which "
+        "`otel_celery.attribute.overflows` counts; counts are exact; memory does not grow",
     ),
 )
 
@@ -291,6 +314,15 @@ MESSAGES = (
         "no task runs with it, and nothing of it is exported",
     ),
     Fault(
+        "header-collisions",
+        "Headers of the user with names of ours",
+        "messages sent with headers of the user's own: unknown ones, nested ones, baggage, those "
+        "of other tracers, `traceparent`, `tracestate` and our two",
+        "`traceparent`, `tracestate`, `otel-celery-sent` and `otel-celery-origin` are written "
+        "anew, a valid `traceparent` of the user's becoming the parent; all others arrive as they "
+        "were",
+    ),
+    Fault(
         "other-producers",
         "Producers of all kinds",
         "protocols 1 and 2; JSON, YAML and pickle; producers that are no Celery, with few headers "
@@ -304,6 +336,21 @@ MESSAGES = (
         "each attempt notes the size of its message as the broker holds it",
         "messages do not grow from one retry to the next; each attempt has one process span below "
         "its own publish span; attempts are siblings, linked to what asked for them",
+    ),
+    Fault(
+        "nested-canvases",
+        "Canvases within canvases",
+        "chains of chords, a chord in a chord, callbacks and error callbacks, a replaced task, a "
+        "chord that breaks, stamps; each sent within a span",
+        "one publish span and one process span for each message, none without its parent, one "
+        "trace for each canvas; results and stamps as with Celery alone",
+    ),
+    Fault(
+        "group-of-10000",
+        "A group of 10,000",
+        "sent by one program; the CPU that it takes for each message against a group of 1,000",
+        "one publish span and one process span for each message, all in one trace; the cost of a "
+        "message does not depend on how many there are",
     ),
 )
 

@@ -97,8 +97,15 @@ def drained(url: str, seconds: float = 300) -> None:
 
     With early acknowledgement, tasks may still run then: a warm stop waits for them.
     """
+
+    def empty() -> bool:
+        return not broker.llen("celery") and not broker.hlen("unacked")
+
     with redis.Redis.from_url(url) as broker:
-        eventually(lambda: not broker.llen("celery") and not broker.hlen("unacked"), seconds)
+        eventually(empty, seconds)
+        for _ in range(10):  # a message that is just being taken stands in neither for a moment
+            time.sleep(0.05)
+            eventually(empty, seconds)
 
 
 def quiet(receiver: Receiver, seconds: float = 6) -> None:

@@ -10,6 +10,7 @@ import psutil
 import pytest
 import redis
 
+from otel_celery.conventions import MESSAGE_HEADERS
 from tests.faults import sides
 from tests.faults.results import Measured
 from tests.faults.sides import ALONE, CONTRIB, OURS, Side
@@ -150,6 +151,44 @@ def test_baggage_is_taken_from_nobody_unless_asked_for(
     if side == OURS:
         told_once(receiver, sent)
         assert (taken, exported) == (0, 0)
+
+
+OWN_HEADERS: tuple[dict[str, Any], ...] = (
+    {"x-shop": "1", "nested": {"a": [1, None]}},
+    {"baggage": "tenant=a"},
+    {"sentry-trace": "mine", "x-datadog-trace-id": "1"},
+    {"traceparent": "my own"},
+    {"tracestate": "mine=1"},
+    {"otel-celery-sent": "my own", "otel-celery-origin": "my own"},
+    {"traceparent": GOOD, "tracestate": "mine=1"},
+)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("side", sides.SIDES)
+@pytest.mark.fault("header-collisions")
+def test_headers_of_the_user_arrive(
+    tmp_path: Path, redis_url: str, receiver: Receiver, measured: Measured, side: Side
+) -> None:
+    environ = sides.environment(side, redis_url, receiver)
+    orders = [["carried", [], {"headers": headers}] for headers in OWN_HEADERS]
+    sent = sides.program(environ, "contents_app.py", json.dumps(orders)).split()
+    ran(tmp_path, redis_url, environ, receiver, len(sent))
+    arrived = [one["headers"] or {} for one in results(redis_url, sent)]
+    given = [(key, value) for headers in OWN_HEADERS for key, value in headers.items()]
+    kept = [
+        (key, value)
+        for headers, found in zip(OWN_HEADERS, arrived, strict=True)
+        for key, value in headers.items()
+        if found.get(key) == value
+    ]
+    measured("headers that arrived as they were given", side, f"{len(kept)} of {len(given)}")
+    if side == OURS:
+        *replaced, followed = told_once(receiver, sent)
+        assert {key for key, value in given if (key, value) not in kept} <= MESSAGE_HEADERS
+        assert len([pair for pair in given if pair[0] not in MESSAGE_HEADERS]) == 5
+        assert followed.trace == TRACE
+        assert TRACE not in {one.trace for one in replaced}
 
 
 @pytest.mark.long
