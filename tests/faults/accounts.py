@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from collections.abc import Callable
 from typing import NamedTuple
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -46,3 +48,15 @@ def dropped(receiver: Receiver) -> int:
     )
     # A refused span has left the queue without error: it stands under the exporter alone.
     return int(lanes + harness.total(receiver, "otel_celery.relay.dropped"))
+
+
+def seconds(act: Callable[[], object]) -> float:
+    """Return how long something took."""
+    began = time.monotonic()
+    act()
+    return time.monotonic() - began
+
+
+def later(took: float, usual: float) -> str:
+    """Return a difference as the page shows it."""
+    return f"{max(took - usual, 0.0):.1f} s"

@@ -30,6 +30,13 @@ COLLECTOR = (
         "and sums go on where they were",
     ),
     Fault(
+        "collector-slow",
+        "It takes five seconds for each request",
+        "the receiver thinks for 5 s before each answer, while 1,000 tasks run",
+        "tasks run as fast as with one that is quick, and memory stays within the queue's bounds",
+        untried="not measured yet; the ratio to a quick one wants a machine of its own",
+    ),
+    Fault(
         "collector-busy",
         "It is busy: 503 with `Retry-After`",
         "503 with `Retry-After: 2`, then with `Retry-After: 0`, "
@@ -45,10 +52,40 @@ COLLECTOR = (
         "but not down to each span",
     ),
     Fault(
+        "collector-silent",
+        "It accepts connections and never answers",
+        "every request hangs; 50 messages are sent by a program that ends, and run by a worker "
+        "that is stopped; their tasks make metrics of their own",
+        "only threads that export wait: tasks run, and a program or worker ends no later than with "
+        "a Collector that answers, plus `OTEL_CELERY_FLUSH_TIMEOUT` (1 s here)",
+    ),
+    Fault(
         "collector-silent-for-metrics",
         "It never answers requests for metrics, and is well for spans",
         "as its name says; 50 tasks run, then the worker is stopped at once",
         "every span arrives",
+    ),
+    Fault(
+        "collector-odd-answers",
+        "It answers oddly",
+        "one after the other: a reset, bytes that are no HTTP, half a body, a body without end, "
+        "one that is not the gzip it says, a certificate that nobody knows",
+        "no task and no hook notices; what it did not take is sent again, what it said it took "
+        "is not; every span arrives once",
+    ),
+    Fault(
+        "collector-queue-full",
+        "More spans than the queue holds while it is away",
+        "a task makes 52,000 spans in a tight loop while spans are answered with 503; "
+        "then all is well",
+        "the first 50,000 are kept and the newest dropped; arrived + counted as dropped = made",
+    ),
+    Fault(
+        "collector-away-at-stop",
+        "SIGTERM with a full queue and nobody to take it",
+        "as above, and the worker is stopped while spans are still answered with 503",
+        "the worker stops no later than Celery alone plus `OTEL_CELERY_FLUSH_TIMEOUT` (3 s); "
+        "the number of lost spans is counted, sent with the last metrics, and logged",
     ),
     Fault(
         "collector-out-of-memory",
@@ -58,12 +95,28 @@ COLLECTOR = (
         "it refuses with 503, so that everything stays with the worker and arrives later",
     ),
     Fault(
+        "collector-disk-full",
+        "The disk under the project's Collector is full",
+        "the file of its queue may not grow beyond 64 KiB (`RLIMIT_FSIZE`) and the backend is away",
+        "the worker has been told that all was taken; what finds no room is lost there and "
+        "counted by the Collector, in `otelcol_exporter_enqueue_failed_spans_total`",
+        untried="not with a worker yet; of 300 spans posted directly 27 arrived and 273 were "
+        "counted as lost",
+    ),
+    Fault(
         "collector-queue-corrupt",
         "The queue of the project's Collector is corrupt",
         "its file is overwritten while it does not run; then it is started, in vain; "
         "then the file is removed",
         "it does not start until somebody removes the file, and what stood in it is lost; "
         "what workers tell meanwhile waits with them and arrives",
+    ),
+    Fault(
+        "collector-absent-at-start",
+        "It is not there when the worker starts, and comes later",
+        "nothing listens at the endpoint; 100 tasks run; then a receiver is started there",
+        "the worker is ready as soon as Celery alone, tasks do not notice, "
+        "and everything that was told meanwhile arrives when it comes",
     ),
 )
 
