@@ -183,7 +183,8 @@ def test_odd_answers_neither_cost_nor_double_a_span(
             for_spans(receiver, answer)
             sides.send(silent, "quick", TASKS)
             eventually(lambda upto=number * TASKS: worker.log.count("succeeded in") == upto)
-            eventually(lambda before=asked_before: len(asked(receiver)) > before)
+            if side == OURS:  # the stock exporter reads an answer without end for ever
+                eventually(lambda before=asked_before: len(asked(receiver)) > before)
             time.sleep(1.0)
         receiver.usual = receiver.well
         made = len(ODD) * TASKS
