@@ -502,6 +502,18 @@ SECRETS = (
     ),
 )
 
+_PLAN = (
+    "messages in an order that a seed decides: tasks that succeed, fail, retry, ignore, "
+    "reject, go back, publish, die, exit, run into soft and hard limits, are revoked before and "
+    "while they run, expire, are unknown or cannot be read; meanwhile pool processes are killed "
+    "at random and recycled, the Collector goes away and comes back, the worker is stopped, warm "
+    "and cold, and started again, and "
+)
+_EXACT = (
+    "each body that ran has one process span, under its publish span and with its child spans; "
+    "each counter is what the app itself wrote into a file, to 1; at each export, consumed is "
+    "outcomes plus what is at hand; at rest nothing is at hand"
+)
 TOGETHER = (
     Fault(
         "long-run",
@@ -511,6 +523,18 @@ TOGETHER = (
         "that is as much smaller)",
         "memory, descriptors, threads and everything that we hold are afterwards what they were; "
         "no more spans wait than the queue holds, what did not fit is counted, counts are exact",
+    ),
+    Fault(
+        "all-at-once-redis",
+        "All of it at random, with Redis",
+        _PLAN + "Redis, which writes to its disk, is ended and started again",
+        _EXACT,
+    ),
+    Fault(
+        "all-at-once-rabbitmq",
+        "All of it at random, with RabbitMQ",
+        _PLAN + "all connections to RabbitMQ are cut",
+        _EXACT,
     ),
 )
 
