@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import math
+import netrc  # noqa: F401 - requests does at its first request; a fork meanwhile waits for ever
 import os
 import time
 import zlib

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections import Counter
 
 from tests.receiver import Receiver
+from tests.services import HOST
 
 FORKING = """
 import os, warnings
@@ -50,3 +52,22 @@ def test_parent_and_child_each_send_their_own_spans(receiver: Receiver):
     assert arrived == {1: 1, 2: 1, 3: 1, 4: 1}
     first, childs, second = [request.connection for request in receiver.received]
     assert first == second != childs
+
+
+IMPORTS = """
+import sys
+from otel_celery.lanes.otlp_http import OtlpHttp
+before = set(sys.modules)
+print(OtlpHttp.from_env()(b"", 5.0).verdict.value)
+print(sorted(set(sys.modules) - before))
+"""
+
+
+def test_a_request_imports_nothing(receiver: Receiver):
+    """A child that is forked while a thread of its parent imports a module never gets its lock."""
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTS],
+        env={**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url.replace(HOST, "localhost")},
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["delivered", "[]"]
