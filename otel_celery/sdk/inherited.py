@@ -19,6 +19,7 @@ from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 
+from otel_celery.lanes.otlp_http import unlocked_pools
 from otel_celery.sdk.user_metrics import UserMeterProvider
 
 _DEEP = 6  # steps from a processor or a reader to the session of its exporter
@@ -57,23 +58,10 @@ def _renew(owner: Any, name: str, make: Any) -> None:
 def _renew_connections(sender: Any) -> None:
     """Have a processor or reader open its own; those of the parent stay open, they are its own."""
     for session in _sessions(sender, _DEEP):
-        for adapter in session.adapters.values():
-            proxies = getattr(adapter, "proxy_manager", {}).values()
-            for manager in (getattr(adapter, "poolmanager", None), *proxies):
-                pools = getattr(manager, "pools", None)
-                if pools is not None:
-                    _renew(pools, "lock", threading.RLock)
-                    for key in pools.keys():  # noqa: SIM118 - it cannot be iterated
-                        _forget_connections(pools[key])
-
-
-def _forget_connections(pool: Any) -> None:
-    """Empty a pool of urllib3, without closing what was in it or asking for its lock."""
-    kept = getattr(pool, "pool", None)
-    if kept is not None:
-        pool.pool = type(kept)(kept.maxsize)
-        for _ in range(kept.maxsize):
-            pool.pool.put(None)
+        for pool in unlocked_pools(session):
+            kept = pool.pool.queue
+            pool.inherited = list(kept)  # collecting them would close them
+            kept[:] = [None] * len(kept)
 
 
 def _sessions(owner: Any, deep: int) -> Iterator[requests.Session]:

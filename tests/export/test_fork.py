@@ -71,3 +71,32 @@ def test_a_request_imports_nothing(receiver: Receiver):
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     assert done.stdout.splitlines() == ["delivered", "[]"]
+
+
+LEAVES = """
+import os, sys
+from otel_celery.lanes.otlp_http import OtlpHttp
+post = OtlpHttp.from_env()
+post(b"", 5.0)
+(pools,) = (adapter.poolmanager.pools for adapter in set(post._session.adapters.values())
+            if adapter.poolmanager.pools.keys())
+(pool,) = (pools[key] for key in pools.keys())
+pool.pool.mutex.acquire()  # as a thread of the parent does at each request
+child = os.fork()
+if not child:
+    post.forget()
+    print(post(b"", 5.0).verdict.value, flush=True)
+    sys.exit()  # with all that is done at an exit
+pool.pool.mutex.release()
+print(os.waitpid(child, 0)[1])
+"""
+
+
+def test_a_child_may_leave_whatever_its_parent_held(receiver: Receiver):
+    """urllib3 asks for the locks of its pools when a process ends."""
+    done = subprocess.run(
+        [sys.executable, "-c", LEAVES],
+        env={**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url},
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["delivered", "0"]
