@@ -7,8 +7,6 @@ import io
 import math
 import netrc  # noqa: F401 - requests does at its first request; a fork meanwhile waits for ever
 import os
-import queue
-import threading
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -26,6 +24,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from otel_celery.errors import ConfigError
+from otel_celery.lanes.inherited import unlocked_pools
 from otel_celery.redaction import redacted
 
 CREDENTIALS = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER"
@@ -226,31 +225,6 @@ class OtlpHttp:
         if status in _TRANSIENT_STATUS:
             return Answer(Verdict.AGAIN, reason, _retry_after(response, time.time()))
         return Answer(Verdict.TOO_LARGE if status == 413 else Verdict.REFUSED, reason)
-
-
-def unlocked_pools(session: requests.Session) -> list[Any]:
-    """In a fork: return the pools of an inherited session, with locks that nobody holds.
-
-    urllib3 empties its pools when the process ends, and asks for their locks. One that a thread of
-    the parent held at the fork would be held for ever.
-    """
-    found = []
-    for adapter in session.adapters.values():
-        proxies = getattr(adapter, "proxy_manager", {}).values()
-        for manager in (getattr(adapter, "poolmanager", None), *proxies):
-            pools = getattr(manager, "pools", None)
-            if pools is None:
-                continue
-            if hasattr(pools, "lock"):
-                pools.lock = threading.RLock()
-            for key in pools.keys():  # noqa: SIM118 - it cannot be iterated
-                kept = getattr(pools[key], "pool", None)
-                if isinstance(kept, queue.Queue):
-                    held = list(kept.queue)
-                    queue.Queue.__init__(kept, kept.maxsize)  # in place: a finalizer has this one
-                    kept.queue.extend(held)
-                    found.append(pools[key])
-    return found
 
 
 def _read(response: requests.Response, deadline: float) -> bytes:

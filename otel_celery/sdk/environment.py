@@ -164,7 +164,7 @@ def load_exporter(signal: str, name: str) -> Callable[..., Any]:
         ConfigError: nobody offers one of this name.
     """
     try:
-        made: Callable[..., Any] = find_exporter(signal, name).load()
+        made: Callable[..., Any] = _find_exporter(signal, name).load()
     except ImportError as why:
         raise MissingExtra(f"{_EXPORTER_VARIABLE[signal]}={name!r}: {why}") from why
     if name != OTLP_HTTP:
@@ -205,7 +205,7 @@ def check_headers(environ: Mapping[str, str] = os.environ) -> None:
         raise ConfigError("; ".join(bad))
 
 
-def find_exporter(signal: str, name: str) -> EntryPoint:
+def _find_exporter(signal: str, name: str) -> EntryPoint:
     """Return where an exporter's class is, without importing it.
 
     Raises:

@@ -19,7 +19,7 @@ from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 
-from otel_celery.lanes.otlp_http import unlocked_pools
+from otel_celery.lanes.inherited import renew_connections
 from otel_celery.sdk.user_metrics import UserMeterProvider
 
 _DEEP = 6  # steps from a processor or a reader to the session of its exporter
@@ -56,12 +56,9 @@ def _renew(owner: Any, name: str, make: Any) -> None:
 
 
 def _renew_connections(sender: Any) -> None:
-    """Have a processor or reader open its own; those of the parent stay open, they are its own."""
+    """Have a processor or a reader send by connections of this process."""
     for session in _sessions(sender, _DEEP):
-        for pool in unlocked_pools(session):
-            kept = pool.pool.queue
-            pool.inherited = list(kept)  # collecting them would close them
-            kept[:] = [None] * len(kept)
+        renew_connections(session)
 
 
 def _sessions(owner: Any, deep: int) -> Iterator[requests.Session]:

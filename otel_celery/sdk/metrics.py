@@ -31,7 +31,6 @@ from otel_celery.sdk.environment import (
     build_sampler,
     check_headers,
     exporter_names,
-    find_exporter,
     load_exporter,
     sdk_disabled,
     span_limits,
@@ -164,7 +163,7 @@ def _milliseconds(environ: Mapping[str, str], variable: str, default: float) -> 
 
 
 def check_environment(environ: Mapping[str, str] = os.environ) -> None:
-    """Try what the variables ask for, without making any of it.
+    """Import what the variables ask for, and try them, without making any of it.
 
     Raises:
         ConfigError: all unusable variables in one message.
@@ -185,7 +184,7 @@ def _check_exporters(environ: Mapping[str, str]) -> None:
         for name in exporter_names(signal, environ):
             if name == "prometheus" and signal == METRICS:
                 _prometheus_port(environ)
-            find_exporter(signal, name)
+            load_exporter(signal, name)  # now: a child forked while a thread imports may hang
 
 
 def _prometheus_port(environ: Mapping[str, str]) -> int:

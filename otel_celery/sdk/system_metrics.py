@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from opentelemetry.metrics import MeterProvider
 
-_MODULE = "opentelemetry.instrumentation.system_metrics"
+# Not where it is used: a child that is forked while a thread of its parent imports may hang.
+try:
+    from opentelemetry.instrumentation.system_metrics import SystemMetricsInstrumentor
+except ModuleNotFoundError:
+    SystemMetricsInstrumentor = None  # type: ignore[assignment, misc]
+
 _ASKED: dict[str, list[str] | None] = {
     "process.cpu.time": ["user", "system"],
     "process.memory.usage": None,
@@ -19,9 +22,8 @@ _ASKED: dict[str, list[str] | None] = {
 
 def observe_process(provider: MeterProvider) -> bool:
     """Report `process.*` of this process; False where the extra is not installed."""
-    if find_spec("opentelemetry.instrumentation") is None or find_spec(_MODULE) is None:
+    if SystemMetricsInstrumentor is None:
         return False
-    from opentelemetry.instrumentation.system_metrics import SystemMetricsInstrumentor
 
     class OfThisProcess(SystemMetricsInstrumentor):
         """One apart from the application's own, which is a singleton with settings of its own."""

@@ -80,3 +80,33 @@ def test_an_import_that_acts_is_seen(tmp_path):
         "heavy": ["opentelemetry.sdk"],
         "threads": ["MainThread", "loud"],
     }
+
+
+FIRST_PUBLISH = """
+import sys
+from celery import Celery
+import otel_celery
+from otel_celery import bootstrap
+
+app = Celery("web", broker="memory://")
+app.send_task("first")  # Celery imports, too
+otel_celery.instrument(app)
+before = set(sys.modules)
+app.send_task("second")
+bootstrap._current.here.exporter.flush(0.5)
+print(sorted(set(sys.modules) - before))
+"""
+
+
+def test_the_first_publish_imports_nothing(tmp_path: Path):
+    """A child forked while a thread of its parent imports a module waits for its lock for ever."""
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environ |= {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
+        "OTEL_CELERY_FLUSH_TIMEOUT": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_PUBLISH],
+        cwd=tmp_path, env=environ, stdout=subprocess.PIPE, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stdout == "[]\n"
