@@ -17,6 +17,7 @@ from otel_celery.courier import Courier
 from otel_celery.guard import Guard, logger
 from otel_celery.lane_metrics import LOG_ROWS, LaneMetrics
 from otel_celery.lanes import Lane, LogLane, NoLane
+from otel_celery.lanes.inherited import renew_connections
 from otel_celery.metrics import Instruments
 from otel_celery.sdk.system_metrics import observe_process
 from otel_celery.settings import Settings
@@ -84,6 +85,12 @@ class Exporter:
         self.speaker.start()
         self.courier.start()
         self.rounds.start()
+
+    def let_go(self) -> None:
+        """In a fork, which makes an exporter of its own: end without waiting for this one."""
+        renew_connections(self.lane)
+        renew_connections(self.logs)
+        self.metering.let_go()
 
     def flush(self, timeout: float) -> bool:
         """Tell and export what is there by now."""

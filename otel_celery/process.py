@@ -174,6 +174,7 @@ class Here:
         ear = self.ear
         if self.exporter is not None:
             self._inherited.append(self.exporter)
+            self.exporter.let_go()
         self._be_nobody()
         if ear is not None:
             ear.forget_after_fork()

@@ -21,7 +21,7 @@ class Lane(Protocol):
     """Brings what it is given out of the process.
 
     What puts never waits: a full lane drops what comes and counts it. Only the courier calls
-    `export`. A lane belongs to one process; a forked child calls `forget` first.
+    `export`. A lane belongs to one process; a forked child makes its own.
     """
 
     wake: Callable[[], None]
@@ -39,9 +39,6 @@ class Lane(Protocol):
         """
 
     def counts(self) -> Counts: ...
-
-    def forget(self) -> None:
-        """Start empty in a forked child: drop what is the parent's, leave its connections alone."""
 
     def give_up(self) -> int:
         """Take nothing more, and count what still waits as dropped; return how many that are."""
@@ -86,9 +83,6 @@ class NoLane:
 
     def counts(self) -> Counts:
         return Counts(0, {}, 0, 0)
-
-    def forget(self) -> None:
-        pass
 
     def give_up(self) -> int:
         return 0

@@ -51,9 +51,6 @@ class ApplicationLane:
     def counts(self) -> Counts:
         return Counts(self._sent, {}, 0, 0)
 
-    def forget(self) -> None:
-        """The provider cares for itself in a fork."""
-
     def give_up(self) -> int:
         return 0
 

@@ -30,7 +30,6 @@ class Post(Protocol):
     """One attempt to deliver a request, see `otlp_http.OtlpHttp`."""
 
     def __call__(self, body: bytes, timeout: float) -> Answer: ...
-    def forget(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -89,9 +88,6 @@ class BytesLane:
         self._outbox.wake = self._wake
         self.wake: Callable[[], None] = lambda: None
         self._complained_at = -math.inf
-        self._reset()
-
-    def _reset(self) -> None:
         self._batches: deque[_Batch] = deque()  # taken from the outbox, not delivered yet
         self._failures = 0
         self.next_attempt_at = -math.inf
@@ -123,11 +119,6 @@ class BytesLane:
 
     def counts(self) -> Counts:
         return self._outbox.counts()
-
-    def forget(self) -> None:
-        self._reset()
-        self._outbox.forget()
-        self._post.forget()
 
     def give_up(self) -> int:
         return self._outbox.close()

@@ -1,30 +1,50 @@
-"""What of a session's connections does a forked process inherit, and under which locks?"""
+"""What does a forked process inherit of connections, and under which locks?
+
+Its own requests must not mix with the parent's on one connection. And urllib3 empties its pools
+when a process ends, under locks that a thread of the parent may have held at the fork.
+"""
 
 from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import requests
 
-
-def renew_connections(session: requests.Session) -> None:
-    """Have a session open connections of this process; the parent's stay open, they are its own."""
-    for pool in unlocked_pools(session):
-        kept = pool.pool.queue
-        pool.inherited = list(kept)  # collecting them would close them
-        kept.clear()  # in place, and no slices: urllib3 2 has a list here, urllib3 1 a deque
-        kept.extend([None] * len(pool.inherited))
+_DEEP = 6  # steps from a processor, a reader or a lane to the session of its exporter
+_LOOKED_INTO = ("opentelemetry.", "otel_celery.")
 
 
-def unlocked_pools(session: requests.Session) -> list[Any]:
-    """In a fork: return the pools of an inherited session, with locks that nobody holds.
+def renew_connections(sender: Any) -> None:
+    """In a fork: have what sends by HTTP open connections of this process.
 
-    urllib3 empties its pools when the process ends, and asks for their locks. One that a thread of
-    the parent held at the fork would be held for ever.
+    The parent's stay open, and nobody waits for its locks.
     """
-    found = []
+    for session in _sessions(sender, _DEEP):
+        for pool in _unlocked_pools(session):
+            kept = pool.pool.queue
+            pool.inherited = list(kept)  # collecting them would close them
+            kept.clear()  # in place; a list with urllib3 2, a deque with urllib3 1
+            kept.extend([None] * len(pool.inherited))
+
+
+def _sessions(owner: Any, deep: int) -> Iterator[requests.Session]:
+    """Yield the HTTP sessions that an object of OpenTelemetry's or ours has somewhere within it."""
+    if isinstance(owner, requests.Session):
+        yield owner
+    elif deep and isinstance(owner, list | tuple):
+        for each in owner:
+            yield from _sessions(each, deep)
+    elif deep and type(owner).__module__.startswith(_LOOKED_INTO):
+        held: Mapping[str, Any] = getattr(owner, "__dict__", {})
+        for each in list(held.values()):
+            yield from _sessions(each, deep - 1)
+
+
+def _unlocked_pools(session: requests.Session) -> Iterator[Any]:
+    """Yield the pools of a session, with locks that nobody holds."""
     for adapter in session.adapters.values():
         proxies = getattr(adapter, "proxy_manager", {}).values()
         for manager in (getattr(adapter, "poolmanager", None), *proxies):
@@ -39,5 +59,4 @@ def unlocked_pools(session: requests.Session) -> list[Any]:
                     held = list(kept.queue)
                     queue.Queue.__init__(kept, kept.maxsize)  # in place: a finalizer has this one
                     kept.queue.extend(held)
-                    found.append(pools[key])
-    return found
+                    yield pools[key]

@@ -24,7 +24,6 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from otel_celery.errors import ConfigError
-from otel_celery.lanes.inherited import unlocked_pools
 from otel_celery.redaction import redacted
 
 CREDENTIALS = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER"
@@ -156,9 +155,8 @@ def discreet(session: requests.Session) -> requests.Session:
 class OtlpHttp:
     """Posts requests over kept connections; one call is one attempt, and never raises."""
 
-    def __init__(self, target: Target, session: requests.Session, signal: str = "TRACES") -> None:
-        self.target = target
-        self._session, self._signal = session, signal
+    def __init__(self, target: Target, session: requests.Session) -> None:
+        self.target, self._session = target, session
         self._encoding = target.headers.get("Content-Encoding", "")
 
     @classmethod
@@ -169,7 +167,7 @@ class OtlpHttp:
         nothing: object = (),
     ) -> OtlpHttp:
         """Return what the SDK's own exporter would talk to, see `Target.from_sdk`."""
-        return cls(Target.from_sdk(exporter, signal, nothing), open_session(signal), signal)
+        return cls(Target.from_sdk(exporter, signal, nothing), open_session(signal))
 
     def __call__(self, body: bytes, timeout: float) -> Answer:
         """Send one request.
@@ -187,12 +185,6 @@ class OtlpHttp:
             # A kept connection that the other side had closed looks like this.
             answer = self._attempt(body, timeout)
         return answer
-
-    def forget(self) -> None:
-        """Use connections of this process only, leaving the parent's open."""
-        self._inherited = self._session  # collecting it would close them
-        unlocked_pools(self._session)
-        self._session = open_session(self._signal)
 
     def close(self) -> None:
         self._session.close()

@@ -40,10 +40,7 @@ class Outbox(Generic[T]):
         self.wake: Callable[[], None] = lambda: None
         self._sent = 0
         self._dropped: Counter[str] = Counter()
-        self.forget()
-
-    def forget(self) -> None:
-        self._lock = Lock()  # the parent's may have been held at the fork
+        self._lock = Lock()
         self._parcels: deque[Parcel[T]] = deque()
         self._spans = self._bytes = 0
         self.closed = False

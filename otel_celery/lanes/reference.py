@@ -34,7 +34,7 @@ class ReferenceLane:
     loses the batch too, and the courier reports it.
 
     Args:
-        build_exporters: makes them, at once and anew in a forked child; each gets every span.
+        exporters: each gets every span.
         resource: of the spans that are put one by one.
         scope: name and version of their tracer.
         limits: of such a span; the `OTEL_SPAN_*` variables unless given.
@@ -44,7 +44,7 @@ class ReferenceLane:
 
     def __init__(
         self,
-        build_exporters: Callable[[], Sequence[SpanExporter]],
+        exporters: Sequence[SpanExporter],
         resource: Resource,
         scope: tuple[str, str],
         limits: SpanLimits | None = None,
@@ -52,8 +52,7 @@ class ReferenceLane:
         outbox: Outbox[FinishedSpan | bytes] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._build_exporters = build_exporters
-        self.exporters = build_exporters()
+        self.exporters = exporters
         self._collect = _Collect()
         provider = TracerProvider(resource=resource, span_limits=limits, shutdown_on_exit=False)
         provider.add_span_processor(self._collect)
@@ -81,12 +80,6 @@ class ReferenceLane:
 
     def counts(self) -> Counts:
         return self._outbox.counts()
-
-    def forget(self) -> None:
-        self._outbox.forget()
-        self._collect.ended.clear()
-        self._inherited = self.exporters  # collecting them might close what the parent uses
-        self.exporters = self._build_exporters()
 
     def give_up(self) -> int:
         return self._outbox.close()

@@ -33,19 +33,18 @@ class ReferenceLogLane:
     An exporter retries by itself: what it fails to take is dropped and counted.
 
     Args:
-        build_exporters: makes them, at once and anew in a forked child; each gets every record.
+        exporters: each gets every record.
         resource: of the records.
         clock: monotonic seconds.
     """
 
     def __init__(
         self,
-        build_exporters: Callable[[], Sequence[LogRecordExporter]],
+        exporters: Sequence[LogRecordExporter],
         resource: Resource,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._build_exporters = build_exporters
-        self.exporters = build_exporters()
+        self.exporters = exporters
         self._resource, self._clock = resource, clock
         self._outbox = Outbox[bytes]()
         self._outbox.wake = lambda: self.wake()
@@ -75,11 +74,6 @@ class ReferenceLogLane:
 
     def counts(self) -> Counts:
         return self._outbox.counts()
-
-    def forget(self) -> None:
-        self._outbox.forget()
-        self._inherited = self.exporters  # collecting them might close what the parent uses
-        self.exporters = self._build_exporters()
 
     def give_up(self) -> int:
         return self._outbox.close()

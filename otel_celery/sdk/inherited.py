@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
 from typing import Any
 
-import requests
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
@@ -22,13 +20,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from otel_celery.lanes.inherited import renew_connections
 from otel_celery.sdk.user_metrics import UserMeterProvider
 
-_DEEP = 6  # steps from a processor or a reader to the session of its exporter
-
 
 def renew_after_fork() -> None:
     """Give the inherited providers fresh locks and connections, and sums that begin at zero."""
     _renew_metrics()
-    _renew_connections(getattr(trace.get_tracer_provider(), "_active_span_processor", None))
+    renew_connections(getattr(trace.get_tracer_provider(), "_active_span_processor", None))
 
 
 def _renew_metrics() -> None:
@@ -40,7 +36,7 @@ def _renew_metrics() -> None:
     for reader, storage in getattr(consumer, "_reader_storages", {}).items():
         _renew(storage, "_lock", threading.RLock)
         _renew(reader, "_export_lock", threading.Lock)
-        _renew_connections(reader)
+        renew_connections(reader)
         views = getattr(storage, "_instrument_view_instrument_matches", {})
         for matches in views.values():
             for match in matches:
@@ -53,25 +49,6 @@ def _renew_metrics() -> None:
 def _renew(owner: Any, name: str, make: Any) -> None:
     if hasattr(owner, name):
         setattr(owner, name, make())
-
-
-def _renew_connections(sender: Any) -> None:
-    """Have a processor or a reader send by connections of this process."""
-    for session in _sessions(sender, _DEEP):
-        renew_connections(session)
-
-
-def _sessions(owner: Any, deep: int) -> Iterator[requests.Session]:
-    """Yield the HTTP sessions that an object of OpenTelemetry's has somewhere within it."""
-    if isinstance(owner, requests.Session):
-        yield owner
-    elif deep and isinstance(owner, list | tuple):
-        for each in owner:
-            yield from _sessions(each, deep)
-    elif deep and type(owner).__module__.startswith("opentelemetry."):
-        held: Mapping[str, Any] = getattr(owner, "__dict__", {})
-        for each in list(held.values()):
-            yield from _sessions(each, deep - 1)
 
 
 def flush_briefly(seconds: float) -> None:

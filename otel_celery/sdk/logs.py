@@ -39,4 +39,4 @@ def build_log_lane(resource: Resource) -> LogLane:
     if names == [OTLP_HTTP] and not resource.schema_url:
         post = OtlpHttp.from_env(makers[0], "LOGS")
         return BytesLane(post, envelope, where=post.target.shown, what="log records")
-    return ReferenceLogLane(lambda: [make() for make in makers], resource)
+    return ReferenceLogLane([make() for make in makers], resource)

@@ -22,6 +22,7 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 
 from otel_celery.errors import ConfigError, MissingExtra
+from otel_celery.lanes.inherited import renew_connections
 from otel_celery.sdk.driven import Driven
 from otel_celery.sdk.environment import (
     LOGS,
@@ -86,6 +87,11 @@ class Metering:
         if again is None:
             return None
         return self._clock() + (again if deadline < math.inf else max(again, self.interval))
+
+    def let_go(self) -> None:
+        """In a fork: see `renew_connections`."""
+        for reader in self._pushed:
+            renew_connections(reader)
 
     def close(self) -> None:
         """Stop serving; what was not collected is not sent any more."""

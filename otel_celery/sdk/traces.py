@@ -54,8 +54,8 @@ def build_span_lane(resource: Resource, app_provider: AnyTracerProvider | None =
         post = OtlpHttp.from_env()
         envelope = Envelope(resource.attributes or {}, *scope)
         return BytesLane(post, envelope, limits, where=post.target.shown)
-    makers = [load_exporter(TRACES, name) for name in names]
-    return ReferenceLane(lambda: [make() for make in makers], resource, scope)
+    exporters = [load_exporter(TRACES, name)() for name in names]
+    return ReferenceLane(exporters, resource, scope)
 
 
 class UserTracerProvider(TracerProvider):

@@ -286,16 +286,6 @@ def test_missing_certificate_file_is_told_and_tried_again(monkeypatch: pytest.Mo
     assert OtlpHttp.from_env()(BODY, 10.0) == Answer(Verdict.AGAIN, "OSError")
 
 
-def test_forked_child_uses_a_connection_of_its_own(receiver: Receiver):
-    post = OtlpHttp.from_env()
-    post(BODY, 10.0)
-    post.forget()
-    assert post(BODY, 10.0) == Answer(Verdict.DELIVERED)
-    first, second = receiver.received
-    assert first.connection != second.connection
-    assert (first.path, first.headers) == (second.path, second.headers)
-
-
 def test_credential_provider_makes_the_session(receiver: Receiver, monkeypatch: pytest.MonkeyPatch):
     """Its authentication is on every request."""
 

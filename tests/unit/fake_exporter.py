@@ -42,4 +42,4 @@ class Keeping(SpanExporter):
 
 
 def reference(exporter: SpanExporter, **more: Any) -> ReferenceLane:
-    return ReferenceLane(lambda: [exporter], RESOURCE, SCOPE, **more)
+    return ReferenceLane([exporter], RESOURCE, SCOPE, **more)

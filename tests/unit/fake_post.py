@@ -32,7 +32,7 @@ class FakePost:
         self.answers: deque[Answer] = deque()
         self.takes = 0.0
         self.meanwhile: Callable[[], None] = lambda: None
-        self.forgotten = self.closed = 0
+        self.closed = 0
 
     def __call__(self, body: bytes, timeout: float) -> Answer:
         self.bodies.append(body)
@@ -40,9 +40,6 @@ class FakePost:
         self.clock.now += self.takes
         self.meanwhile()
         return self.answers.popleft() if self.answers else DELIVERED
-
-    def forget(self) -> None:
-        self.forgotten += 1
 
     def close(self) -> None:
         self.closed += 1

@@ -53,6 +53,5 @@ def test_no_lane_takes_everything_and_says_nothing():
     lane.put(FinishedSpan("work", CONSUMER, 1, 2, 0, 10, 20, {}))
     lane.put_encoded(b"", 1)
     lane.export(math.inf)
-    lane.forget()
     lane.close()
     assert lane.counts() == Counts(0, {}, 0, 0)

@@ -248,19 +248,6 @@ def test_nobody_is_woken_during_a_back_off(lane: BytesLane, post: FakePost):
     assert not woken
 
 
-def test_forked_child_starts_empty(lane: BytesLane, post: FakePost):
-    """Nothing of the parent is sent twice, and no back-off is inherited."""
-    lane.put(span("parent"))
-    post.answers.append(BUSY)
-    lane.export(math.inf)
-    lane.put(span("parent too"))
-    lane.forget()
-    lane.put(span("child"))
-    assert lane.export(math.inf) is None
-    assert post.names == [["parent"], ["child"]]
-    assert post.forgotten == 1
-
-
 def test_closed_lane_counts_what_it_gave_up(lane: BytesLane, post: FakePost):
     lane.put(span())
     post.answers.append(BUSY)

@@ -48,7 +48,7 @@ def test_an_exporter_that_raises_loses_its_batch_and_no_other():
 
 def test_every_exporter_gets_every_span():
     console, grpc = Keeping(), Keeping()
-    lane = ReferenceLane(lambda: [console, grpc], RESOURCE, SCOPE)
+    lane = ReferenceLane([console, grpc], RESOURCE, SCOPE)
     lane.put(SPAN)
     lane.export(math.inf)
     assert len(console.batches) == len(grpc.batches) == 1
@@ -97,21 +97,3 @@ def test_a_closed_lane_counts_what_it_gave_up():
     lane.close()
     assert lane.counts() == Counts(0, {"closed": 1}, 0, 50_000)
     assert exporter.closed == 1
-
-
-def test_a_forked_child_has_an_empty_queue_and_its_own_exporters():
-    """A channel of the parent cannot be used here, and must not be closed."""
-    made: list[Keeping] = []
-
-    def build() -> list[Keeping]:
-        made.append(Keeping())
-        return made[-1:]
-
-    lane = ReferenceLane(build, RESOURCE, SCOPE)
-    lane.put(SPAN)
-    lane.forget()
-    lane.put(SPAN._replace(name="child"))
-    lane.export(math.inf)
-    parents, childs = made
-    assert (parents.batches, parents.closed) == ([], 0)
-    assert [[span.name for span in batch] for batch in childs.batches] == [["child"]]

@@ -50,7 +50,7 @@ def exporter() -> Keeping:
 
 @pytest.fixture
 def lane(exporter: Keeping) -> ReferenceLogLane:
-    return ReferenceLogLane(lambda: [exporter], RESOURCE)
+    return ReferenceLogLane([exporter], RESOURCE)
 
 
 def test_each_exporter_gets_the_records_of_the_sdk(lane: ReferenceLogLane, exporter: Keeping):
@@ -73,25 +73,9 @@ def test_what_an_exporter_fails_to_take_is_counted(lane: ReferenceLogLane, expor
 
 
 def test_after_its_time_nothing_is_begun(exporter: Keeping):
-    lane = ReferenceLogLane(lambda: [exporter], RESOURCE, lambda: 10.0)
+    lane = ReferenceLogLane([exporter], RESOURCE, lambda: 10.0)
     lane.put_part(part("a"), 1)
     assert lane.export(10.0) == 10.0
     lane.close()
     assert (exporter.kept, exporter.closed) == ([], True)
     assert lane.counts() == Counts(0, {"closed": 1}, 0, 50_000)
-
-
-def test_a_forked_child_begins_with_exporters_of_its_own():
-    made: list[Keeping] = []
-
-    def build() -> list[Keeping]:
-        made.append(Keeping())
-        return made[-1:]
-
-    lane = ReferenceLogLane(build, RESOURCE)
-    lane.put_part(part("the parent's"), 1)
-    lane.forget()
-    lane.put_part(part("own"), 1)
-    lane.export(math.inf)
-    assert [[one.log_record.body for one in each.kept] for each in made] == [[], ["own"]]
-    assert made[0].closed is False
