@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from collector.native.build import BuildError
@@ -13,7 +14,7 @@ from tests.collector.collectors import Collector
 from tests.faults import accounts, sides
 from tests.faults.results import Measured
 from tests.faults.sides import ALONE, OURS, WATCHING, Side
-from tests.receiver import Receiver
+from tests.receiver import Answer, Receiver
 from tests.services import missing
 from tests.waiting import eventually
 
@@ -21,6 +22,8 @@ pytestmark = pytest.mark.stack
 
 WORKER = ("--without-mingle", "--without-gossip", "-P", "prefork", "-c", "2")
 TASKS = 100
+MANY = 1_000
+ENQUEUE_FAILED = "otelcol_exporter_enqueue_failed_spans_total"
 LEAST = """
 processors:
   memory_limiter: {check_interval: 100ms, limit_mib: 2, spike_limit_mib: 1}
@@ -92,6 +95,54 @@ def test_what_a_worker_tells_waits_until_a_corrupt_queue_is_removed(
             eventually(lambda: accounts.spans(receiver).arrived == TASKS)
             assert worker.stop() == 0
     measured("process spans that arrived", OURS, accounts.spans(receiver).of(TASKS))
+
+
+@pytest.mark.parametrize("side", WATCHING)
+@pytest.mark.fault("collector-disk-full")
+def test_what_finds_no_room_on_the_disk_is_counted_by_the_collector(
+    otelcol: Path,
+    tmp_path: Path,
+    redis_url: str,
+    receiver: Receiver,
+    measured: Measured,
+    side: Side,
+) -> None:
+    collector = Collector(otelcol, tmp_path / "c", environ={"TRACES_ENDPOINT": receiver.url})
+    environ = _environment(side, redis_url, receiver, collector)
+    receiver.usual = lambda _: Answer(503)
+    sides.send(sides.environment(ALONE, redis_url, receiver), "inner", MANY)
+    with collector.running() as process:
+        limited = psutil.Process(process.pid)
+        _, most = limited.rlimit(psutil.RLIMIT_FSIZE)
+        limited.rlimit(psutil.RLIMIT_FSIZE, (64 << 10, most))
+        with sides.worker(tmp_path, environ, *WORKER) as worker:
+            eventually(lambda: worker.log.count("succeeded in") == MANY, 240)
+            assert worker.stop() == 0
+        eventually(lambda: _lost(collector) > 0)
+        limited.rlimit(psutil.RLIMIT_FSIZE, (most, most))
+        receiver.usual = receiver.well
+        if side == OURS:
+            eventually(lambda: _arrived(receiver) + _lost(collector) >= 2 * MANY, 120)
+        else:
+            time.sleep(40.0)  # longer than the Collector waits between two attempts
+        lost = _lost(collector)
+    measured("spans that arrived", side, f"{_arrived(receiver):,} of {2 * MANY:,}")
+    measured("spans that the Collector counted as lost", side, f"{lost:,g}")
+    if side == OURS:
+        assert "do not get through" not in worker.log
+        assert _arrived(receiver) + lost == 2 * MANY
+
+
+def _arrived(receiver: Receiver) -> int:
+    """Return how many process spans and spans of tasks arrived."""
+    inner = accounts.spans(receiver, name="inner")
+    return accounts.spans(receiver).arrived + inner.arrived
+
+
+def _lost(collector: Collector) -> float:
+    """Return how many spans found no place in the Collector's queue, as it says."""
+    told = collector.scraped("OTELCOL_TELEMETRY_PORT")
+    return sum(value for name, value in told.items() if name.startswith(ENQUEUE_FAILED))
 
 
 def _environment(side: Side, url: str, receiver: Receiver, collector: Collector) -> dict[str, str]:
