@@ -118,7 +118,7 @@ def main(number: int, seed: int, folder: Path) -> Worker | None:
         else:
             worker.wait_ready()
             start = time.monotonic() - began
-            time.sleep(chance.uniform(0.0, 0.5))
+            time.sleep(chance.uniform(0.0, 1.0))
         hit = time.monotonic()
         worker.hit()
         if when == "stop":

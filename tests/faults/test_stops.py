@@ -66,12 +66,9 @@ def test_a_stop_at_any_moment_is_clean(
         measured("outcomes counted", side, succeeded)
         assert (hung, left, set(codes) - WELL) == ([], 0, set())
         assert tally.twice == 0
-        # What a pool process had been handed but not begun, Celery gives back to the broker and
-        # asks no more about, although it still runs.
-        unheard = (ran - spans).total()
-        measured("ran after they had been given back", side, unheard)
-        assert spans - ran == Counter()
-        assert unheard <= tally.total(OUTCOMES, celery__task__state="returned")
-        assert succeeded == spans.total() == ran.total() - unheard
+        # Celery gives back what a pool process has been handed and not begun; it may run all the
+        # same, and is told then.
+        assert spans == ran
+        assert succeeded == ran.total()
         assert tally.total(OUTCOMES) == tally.total(CONSUMED)
         assert len(list(temporary.glob("otel-celery-*"))) <= codes[-15]
