@@ -12,6 +12,9 @@ import hypothesis
 import pytest
 from opentelemetry.context import Context, attach, detach
 
+from tests.receiver import Receiver, receiving
+from tests.worker import harness
+
 HERE = Path(__file__).parent
 MARKS = {"brokers": "broker", "faults": "worker", "worker": "worker", "stack": "stack"}
 
@@ -26,6 +29,20 @@ def clean_env(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("OTEL_") or name == "SENTRY_DSN":
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def redis_url(tmp_path: Path) -> Iterator[str]:
+    """Yield a Redis of this test's own, so that nothing is left of another's messages."""
+    with harness.broker(tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Yield where OTLP/HTTP goes."""
+    with receiving() as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)

@@ -9,14 +9,11 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_celery.lanes import Counts
-from otel_celery.lanes.outbox import Outbox, Parcel
+from otel_celery.lanes.batches import Batches
+from otel_celery.lanes.outbox import Outbox
 from otel_celery.lanes.readable import decode_request
 from otel_celery.lanes.replay import replay, sdk_tracer
 from otel_celery.span import FinishedSpan
-
-_BATCH = 512  # as the SDK's batch processor
-_TURN = 8  # batches in a row, before other work of the courier has its turn
 
 
 class _Collect(SpanProcessor):
@@ -27,11 +24,8 @@ class _Collect(SpanProcessor):
         self.ended.append(span)
 
 
-class ReferenceLane:
-    """Spans as SDK spans, in batches to exporters; both are made by the courier.
-
-    An exporter retries by itself: what it fails to take is dropped and counted. One that raises
-    loses the batch too, and the courier reports it.
+class ReferenceLane(Batches[FinishedSpan | bytes]):
+    """Spans as SDK spans, see `Batches`.
 
     Args:
         exporters: each gets every span.
@@ -52,15 +46,11 @@ class ReferenceLane:
         outbox: Outbox[FinishedSpan | bytes] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.exporters = exporters
+        super().__init__(exporters, self._readable, SpanExportResult.FAILURE, outbox, clock)
         self._collect = _Collect()
         provider = TracerProvider(resource=resource, span_limits=limits, shutdown_on_exit=False)
         provider.add_span_processor(self._collect)
         self._tracer = sdk_tracer(provider, scope)
-        self._outbox = Outbox[FinishedSpan | bytes]() if outbox is None else outbox
-        self._clock = clock
-        self._outbox.wake = lambda: self.wake()
-        self.wake: Callable[[], None] = lambda: None
 
     def put(self, span: FinishedSpan) -> None:
         self._outbox.offer(span, 1, _size(span))
@@ -68,45 +58,16 @@ class ReferenceLane:
     def put_encoded(self, request: bytes, spans: int) -> None:
         self._outbox.offer(request, spans, len(request))
 
-    def export(self, deadline: float) -> float | None:
-        for _ in range(_TURN):
-            if self._clock() >= deadline:
-                break
-            parcels = self._outbox.take(_BATCH, self._outbox.most_bytes)
-            if not parcels:
-                return None
-            self._hand_over(parcels)
-        return self._clock()
-
-    def counts(self) -> Counts:
-        return self._outbox.counts()
-
-    def give_up(self) -> int:
-        return self._outbox.close()
-
-    def close(self) -> None:
-        self.give_up()
-        for exporter in self.exporters:
-            exporter.shutdown()
-
-    def _hand_over(self, parcels: list[Parcel[FinishedSpan | bytes]]) -> None:
-        taken = False
-        try:
-            spans: list[ReadableSpan] = []
-            for parcel in parcels:
-                if isinstance(parcel.item, bytes):
-                    spans += decode_request(parcel.item)
-                else:
-                    replay(self._tracer, parcel.item)
-                    spans += self._collect.ended
-                    self._collect.ended.clear()
-            results = [exporter.export(spans) for exporter in self.exporters]
-            taken = SpanExportResult.FAILURE not in results
-        finally:
-            if taken:
-                self._outbox.sent(parcels)
+    def _readable(self, items: Sequence[FinishedSpan | bytes]) -> list[ReadableSpan]:
+        spans: list[ReadableSpan] = []
+        for item in items:
+            if isinstance(item, bytes):
+                spans += decode_request(item)
             else:
-                self._outbox.drop(parcels, "refused")
+                replay(self._tracer, item)
+                spans += self._collect.ended
+                self._collect.ended.clear()
+        return spans
 
 
 def _size(span: FinishedSpan) -> int:

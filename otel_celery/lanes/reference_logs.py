@@ -19,18 +19,12 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from otel_celery.lanes import Counts
-from otel_celery.lanes.outbox import Outbox
+from otel_celery.lanes.batches import Batches
 from otel_celery.lanes.readable import decode_value
 
-_BATCH = 512  # as the SDK's batch processor
-_TURN = 8  # batches in a row, before other work of the courier has its turn
 
-
-class ReferenceLogLane:
-    """Log records as the SDK's, in batches to exporters; both are made by the courier.
-
-    An exporter retries by itself: what it fails to take is dropped and counted.
+class ReferenceLogLane(Batches[bytes]):
+    """Log records as the SDK's, see `Batches`.
 
     Args:
         exporters: each gets every record.
@@ -44,44 +38,15 @@ class ReferenceLogLane:
         resource: Resource,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.exporters = exporters
-        self._resource, self._clock = resource, clock
-        self._outbox = Outbox[bytes]()
-        self._outbox.wake = lambda: self.wake()
-        self.wake: Callable[[], None] = lambda: None
+        super().__init__(
+            exporters,
+            lambda parts: decode_records(b"".join(parts), resource),
+            LogRecordExportResult.FAILURE,
+            clock=clock,
+        )
 
     def put_part(self, part: bytes, items: int) -> None:
         self._outbox.offer(part, items, len(part))
-
-    def export(self, deadline: float) -> float | None:
-        for _ in range(_TURN):
-            if self._clock() >= deadline:
-                break
-            parcels = self._outbox.take(_BATCH, self._outbox.most_bytes)
-            if not parcels:
-                return None
-            taken = False
-            try:
-                records = decode_records(b"".join(p.item for p in parcels), self._resource)
-                results = [exporter.export(records) for exporter in self.exporters]
-                taken = LogRecordExportResult.FAILURE not in results
-            finally:
-                if taken:
-                    self._outbox.sent(parcels)
-                else:
-                    self._outbox.drop(parcels, "refused")
-        return self._clock()
-
-    def counts(self) -> Counts:
-        return self._outbox.counts()
-
-    def give_up(self) -> int:
-        return self._outbox.close()
-
-    def close(self) -> None:
-        self.give_up()
-        for exporter in self.exporters:
-            exporter.shutdown()  # type: ignore[no-untyped-call]
 
 
 def decode_records(parts: bytes, resource: Resource) -> list[ReadableLogRecord]:

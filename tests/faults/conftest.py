@@ -1,32 +1,13 @@
-"""What every fault test needs: a broker, a receiver, and where it notes its figures."""
+"""Where a fault test notes its figures."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.faults.catalogue import FAULTS
 from tests.faults.results import Measured
-from tests.receiver import Receiver, receiving
-from tests.worker import harness
 
 BY_ID = {fault.id: fault for fault in FAULTS}
-
-
-@pytest.fixture
-def redis_url(tmp_path: Path) -> Iterator[str]:
-    """Yield a Redis of this test's own."""
-    with harness.broker(tmp_path) as url:
-        yield url
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    """Yield where OTLP/HTTP goes."""
-    with receiving() as made:
-        yield made
 
 
 @pytest.fixture

@@ -1,31 +1,16 @@
-"""What a test of real processes mostly needs: a broker, a receiver, a client that tells nothing."""
+"""What a test of real processes mostly needs: its variables, a client that tells nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from celery import Celery
 
-from tests.receiver import Receiver, receiving
+from tests.receiver import Receiver
 from tests.services import Service, ServiceMissing, missing, rabbitmq_service
 from tests.worker import harness
-
-
-@pytest.fixture
-def redis_url(tmp_path: Path) -> Iterator[str]:
-    """Yield a Redis of this test's own, so that nothing is left of another's messages."""
-    with harness.broker(tmp_path) as url:
-        yield url
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    """Yield where OTLP/HTTP goes."""
-    with receiving() as made:
-        yield made
 
 
 @pytest.fixture
