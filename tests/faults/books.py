@@ -147,7 +147,7 @@ def _state(heard: Mapping[str, Any]) -> str:
         return {"Retry": "retry", "Ignore": "ignored"}[how]
     if how == "Reject":
         return "requeued" if heard["rejected"] else "rejected"
-    if "cancelled" in heard and (not how or how in ("Terminated", "WorkerLostError")):
+    if "cancelled" in heard and how in ("", "Terminated", "WorkerLostError", "SystemExit"):
         return "requeued" if heard["cancelled"] else "retry"
     if how == "Terminated" or ("terminated" in heard and how):
         return "revoked"
