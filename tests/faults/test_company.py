@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -15,6 +17,7 @@ from tests.faults import sides
 from tests.faults.results import Measured
 from tests.faults.sides import OURS, Side
 from tests.receiver import Receiver, receiving
+from tests.services import missing
 from tests.worker import harness
 from tests.worker.harness import CONSUMER, INTERNAL, PRODUCER, Seen
 
@@ -167,6 +170,49 @@ def test_nothing_is_told_twice_in_company(
     # One event for the failure in a task of its own, one for that within another.
     assert len(events) <= 2
     assert bool(events) == ("sentry" in company)
+
+
+@pytest.fixture(scope="session")
+def ddtrace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with ddtrace; installed where others are, it would watch pytest."""
+    folder = tmp_path_factory.mktemp("ddtrace")
+    uv = Path(sys.executable).with_name("uv")
+    install = [uv, "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+    lock = Path(__file__).with_name("ddtrace.txt")
+    done = subprocess.run(
+        [*install, "--target", folder, "-r", lock], capture_output=True, text=True, timeout=300
+    )
+    if done.returncode:
+        missing(f"ddtrace: {done.stderr.strip().splitlines()[-1]}")
+    return folder
+
+
+@pytest.mark.long
+@pytest.mark.fault("ddtrace-beside-us")
+def test_nothing_is_told_twice_beside_ddtrace(
+    tmp_path: Path, redis_url: str, receiver: Receiver, measured: Measured, ddtrace: Path
+) -> None:
+    with receiving() as agent:
+        done = work(
+            OURS, tmp_path, redis_url, receiver, PREFORK, *USUAL,
+            COMPANY="ddtrace", DDTRACE_AT=str(ddtrace), DD_TRACE_AGENT_URL=agent.url,
+            DD_INSTRUMENTATION_TELEMETRY_ENABLED="false", DD_REMOTE_CONFIGURATION_ENABLED="false",
+        )  # fmt: skip
+        theirs = sum(
+            int(request.headers.get("x-datadog-trace-count", 0))
+            for request in agent.received
+            if request.path.endswith("/traces")
+        )
+    process, publish = done.of(CONSUMER), done.of(PRODUCER)
+    measured(f"process spans of {DELIVERIES}", OURS, len(process))
+    measured(f"publish spans of {DELIVERIES}", OURS, len(publish))
+    measured("traces that its agent was sent", OURS, theirs)
+    assert theirs > 0
+    assert done.results == ENDED
+    ids = Counter(one.attributes["messaging.message.id"] for one in process)
+    assert sorted(ids.values()) == [1] * (DELIVERIES - 2) + [2]
+    assert len(publish) == len({one.id for one in publish}) == DELIVERIES
+    assert harness.points(receiver, "otel_celery.faults") == []
 
 
 def broken(folder: Path) -> Counter[str]:
