@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import psutil
 import redis
 from celery import Celery
+from kombu.exceptions import OperationalError
 
 from tests.faults import ledger_plan as plan
 from tests.faults import sides
@@ -260,7 +261,7 @@ class Run:
             for task_id, running in list(self._to_revoke.items()):
                 try:
                     self._control.control.revoke(task_id, terminate=running, connection=connection)
-                except (OSError, *connection.recoverable_connection_errors):
+                except (OSError, OperationalError, *connection.recoverable_connection_errors):
                     return
                 if task_id in self._asked:
                     del self._to_revoke[task_id]
