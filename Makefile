@@ -12,8 +12,8 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.10 --generat
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
 	--override requirements/override.txt
 
-# Tests with real workers wait most of the time: two files at once, each on its own brokers.
-SIDE_BY_SIDE := -n 2 --dist loadfile
+# Tests with real workers wait most of the time: four files at once, each on its own brokers.
+SIDE_BY_SIDE := -n 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ CELERYS = ("5.4", "5.5", "5.6", "5.7")
 EXTRAS = ("contrib", "demo", "grpc", "prometheus", "redis", "sentry", "system-metrics")
 TOOLS = ("boto3", "eventlet", "gevent", "hypothesis", "pytest", "sqlalchemy")
 BATCHES = "celery-batches==0.11"
+AT_ONCE = 2  # pairs
 PATIENCE = 900  # seconds for one run of pytest, on a machine that is busy
 
 
@@ -125,28 +127,26 @@ def furnish(pair: Pair, executable: str, wheel: Path) -> None:
 
 
 def passes(pair: Pair) -> bool:
-    """Run the tests of a pair and say whether all passed."""
+    """Run the tests of a pair, show what they said, and say whether all passed."""
     # Without the tree on its path pytest finds the installed wheel.
-    pytest = [
-        str(pair.folder / "bin" / "pytest"),
-        "-q",
-        "-o",
-        "pythonpath=",
-        "-p",
-        "no:cacheprovider",
-    ]
+    pytest = [f"{pair.folder}/bin/pytest", "-q", "-o", "pythonpath=", "-p", "no:cacheprovider"]
     unit = ["-m", "not newest_sdk", "tests/unit"] if pair.versions == "lowest" else ["tests/unit"]
-    runs = (unit, ["-m", "matrix", "tests/worker"])
-    return all([run([*pytest, *what]) for what in runs])
+    runs = [run([*pytest, *what]) for what in (unit, ["-m", "matrix", "tests/worker"])]
+    print("\n".join([f"\nmatrix: {pair}", *(said for _, said in runs)]), flush=True)
+    return all(well for well, _ in runs)
 
 
-def run(command: list[str]) -> bool:
-    """Run a command with a deadline and say whether it succeeded."""
+def run(command: list[str]) -> tuple[bool, str]:
+    """Run a command with a deadline and return whether it succeeded, and what it said."""
     try:
-        return subprocess.run(command, cwd=ROOT, timeout=PATIENCE).returncode == 0
-    except subprocess.TimeoutExpired:
-        print(f"not done after {PATIENCE:.0f} s: {' '.join(command)}", flush=True)
-        return False
+        done = subprocess.run(
+            command, cwd=ROOT, timeout=PATIENCE, text=True, errors="replace",
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as late:
+        said = (late.stdout or b"").decode(errors="replace")
+        return False, f"{said}\nnot done after {PATIENCE:.0f} s: {' '.join(command)}"
+    return done.returncode == 0, done.stdout
 
 
 def main() -> int:
@@ -160,12 +160,13 @@ def main() -> int:
         print("matrix: two are needed to say anything about Python versions; install another")
         if in_ci or not found:
             return 1
-    wheel, failed = build_wheel(), []
-    for pair in pairs(list(found), everything):
-        print(f"\nmatrix: {pair}", flush=True)
+    wheel, chosen = build_wheel(), pairs(list(found), everything)
+    for pair in chosen:
+        print(f"matrix: installing {pair}", flush=True)
         furnish(pair, found[pair.python], wheel)
-        if not passes(pair):
-            failed.append(pair)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        well = list(pool.map(passes, chosen))
+    failed = [pair for pair, passed in zip(chosen, well, strict=True) if not passed]
     for pair in failed:
         print(f"matrix: failed on {pair}")
     return bool(failed)
