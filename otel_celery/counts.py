@@ -7,23 +7,18 @@ any moment the ledger closes: consumed = outcomes + active + reserved + schedule
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from opentelemetry.context import Context
-
 from otel_celery import conventions as c
 from otel_celery import timing
+from otel_celery.bounds import Bounds
 from otel_celery.conventions import Metric
 from otel_celery.facts import Delivery, Due, Ended, Published
-from otel_celery.metrics import Bounds, Instruments
-from otel_celery.sampling import context_of
+from otel_celery.metrics import Instruments, values_of
 
 _FAILED = frozenset({c.FAILURE, c.TIMEOUT, c.LOST})
 _NAMELESS = frozenset({c.UNKNOWN, c.INVALID})
-
-Key = tuple[Metric, tuple[tuple[str, Any], ...]]
 
 
 class Counts:
@@ -32,42 +27,36 @@ class Counts:
     def __init__(self, instruments: Instruments) -> None:
         self._instruments = instruments
         self._bounds = Bounds(lambda: self.add(c.OVERFLOWS, {}))
-        self._sums: Counter[Key] = Counter()
+        # Series are found by the values of their attributes, in the order of the catalogue.
+        self._sent = instruments.counters(c.SENT_MESSAGES)
+        self._client_durations = instruments.histograms(c.CLIENT_DURATION)
+        self._consumed = instruments.counters(c.CONSUMED_MESSAGES)
+        self._waits = instruments.histograms(c.QUEUE_WAIT)
+        self._outcomes = instruments.counters(c.OUTCOMES)
+        self._durations = instruments.histograms(c.PROCESS_DURATION)
         self.waiting: dict[Delivery, float] = {}  # due at, Unix seconds
         self.active: dict[Delivery, int] = {}  # begun, monotonic ns
 
     def add(self, metric: Metric, attributes: Mapping[str, Any], amount: int = 1) -> None:
-        """Add to a counter; handed to the instrument by `settle`."""
-        self._sums[metric, tuple(attributes.items())] += amount
+        """Add to a counter; for what is rare."""
+        self._instruments.counters(metric)[values_of(metric, attributes)].add(amount)
 
     def settle(self) -> None:
-        """Hand the sums of a slice to the instruments: one call a series, not one a task."""
-        sums, self._sums = self._sums, Counter()
-        for (metric, attributes), amount in sums.items():
-            self._instruments.add(metric, amount, dict(attributes))
+        """Hand on the sums of a slice."""
+        self._instruments.settle()
 
     def published(self, fact: Published) -> None:
-        task = self._bounds.task(fact.task)
-        attributes: dict[str, Any] = {
-            c.MESSAGING_SYSTEM: fact.broker.system,
-            c.OPERATION_NAME: c.PUBLISH,
-            c.QUEUE: self._bounds.queue(fact.queue),
-            c.TASK_NAME: task,
-        }
-        if fact.failure is not None:
-            attributes[c.ERROR_TYPE] = self._bounds.error(task, fact.failure.type)
-        self.add(c.SENT_MESSAGES, attributes)
-        self._instruments.record(c.CLIENT_DURATION, fact.duration_ns / 1e9, attributes)
+        queue, task = self._bounds.queue(fact.queue), self._bounds.task(fact.task)
+        failure = fact.failure
+        error = None if failure is None else self._bounds.error(task, failure.type)
+        values = fact.broker.system, c.PUBLISH, queue, task, error
+        self._sent[values].add()
+        self._client_durations[values].record(fact.duration_ns / 1e9)
 
     def received(self, delivery: Delivery) -> None:
-        attributes: dict[str, Any] = {
-            c.MESSAGING_SYSTEM: delivery.broker.system,
-            c.OPERATION_NAME: c.RECEIVE,
-            c.QUEUE: self._bounds.queue(delivery.queue),
-        }
-        if delivery.redelivered:
-            attributes[c.TASK_REDELIVERED] = True
-        self.add(c.CONSUMED_MESSAGES, attributes)
+        queue = self._bounds.queue(delivery.queue)
+        again = True if delivery.redelivered else None
+        self._consumed[delivery.broker.system, c.RECEIVE, queue, again].add()
         self.waiting[delivery] = delivery.due_at or 0.0
 
     def started(self, delivery: Delivery) -> None:
@@ -79,8 +68,8 @@ class Counts:
             seconds, skewed = wait
             if skewed:
                 self.add(c.SKEW_CORRECTIONS, {})
-            attributes = self._of(delivery, delivery.name)
-            self._instruments.record(c.QUEUE_WAIT, seconds, attributes, _exemplar(delivery))
+            queue, task = self._bounds.queue(delivery.queue), self._bounds.task(delivery.name)
+            self._waits[delivery.broker.system, queue, task].record(seconds, delivery.own)
 
     @staticmethod
     def queue_wait(delivery: Delivery) -> tuple[float, bool] | None:
@@ -96,28 +85,22 @@ class Counts:
         delivery = fact.delivery
         self.waiting.pop(delivery, None)
         self.active.pop(delivery, None)
+        system, state, bounds = delivery.broker.system, fact.state, self._bounds
+        queue = bounds.queue(delivery.queue)
         # Anybody can send any name: what was never a task of ours takes no place among them.
-        attributes = self._of(delivery, c.OTHER if fact.state in _NAMELESS else delivery.name)
-        outcome = {**attributes, c.TASK_STATE: fact.state}
-        if fact.error_type:
-            outcome[c.ERROR_TYPE] = self._bounds.error(attributes[c.TASK_NAME], fact.error_type)
-        if fact.expected:
-            outcome[c.TASK_EXPECTED] = True
-        self.add(c.OUTCOMES, outcome)
-        if delivery.begun:
-            attributes[c.OPERATION_NAME] = c.PROCESS
-            if fact.state in _FAILED:
-                attributes[c.ERROR_TYPE] = c.OTHER
-            self._instruments.record(
-                c.PROCESS_DURATION,
-                max(end_mono - delivery.start_mono, 0) / 1e9,
-                attributes,
-                _exemplar(delivery),
+        task = c.OTHER if state in _NAMELESS else bounds.task(delivery.name)
+        error = bounds.error(task, fact.error_type) if fact.error_type else None
+        expected = True if fact.expected else None
+        self._outcomes[system, queue, task, state, error, expected].add()
+        if delivery.start_mono > 0:
+            failed = c.OTHER if state in _FAILED else None
+            self._durations[system, c.PROCESS, queue, task, failed].record(
+                max(end_mono - delivery.start_mono, 0) / 1e9, delivery.own
             )
 
     def due(self, fact: Due) -> None:
         if fact.lateness is not None:
-            self._instruments.record(c.LATENESS, fact.lateness, {c.BEAT_ENTRY: fact.entry})
+            self._instruments.histograms(c.LATENESS)[(fact.entry,)].record(fact.lateness)
 
     def expect(self, queues: Iterable[str]) -> None:
         """Keep a place for these queues: names that come by messages may be anybody's."""
@@ -126,13 +109,9 @@ class Counts:
 
     def zero(self, task: str, system: str, queue: str) -> None:
         """Begin success and failure at 0, so that `increase()` sees the first failure."""
-        attributes = {
-            c.MESSAGING_SYSTEM: system,
-            c.QUEUE: self._bounds.queue(queue),
-            c.TASK_NAME: self._bounds.task(task),
-        }
+        queue, task = self._bounds.queue(queue), self._bounds.task(task)
         for state in (c.SUCCESS, c.FAILURE):
-            self.add(c.OUTCOMES, {**attributes, c.TASK_STATE: state}, 0)
+            self._outcomes[system, queue, task, state, None, None].add(0)
 
     def held(self) -> Iterable[tuple[int, Mapping[str, Any]]]:
         """Yield how many deliveries are active, reserved and scheduled; the three are disjoint."""
@@ -151,15 +130,3 @@ class Counts:
             oldest[task] = min(begun, oldest.get(task, begun))
         for task, begun in oldest.items():
             yield max(now - begun, 0) / 1e9, {c.TASK_NAME: task}
-
-    def _of(self, delivery: Delivery, task: str) -> dict[str, Any]:
-        return {
-            c.MESSAGING_SYSTEM: delivery.broker.system,
-            c.QUEUE: self._bounds.queue(delivery.queue),
-            c.TASK_NAME: self._bounds.task(task),
-        }
-
-
-def _exemplar(delivery: Delivery) -> Context:
-    """Return the context that gives an exemplar the ids of the process span."""
-    return context_of(delivery.own) if delivery.own.sampled else Context()

@@ -11,14 +11,12 @@ from typing import Any
 
 from opentelemetry import trace
 
-from otel_celery import __version__, sdk
-from otel_celery import conventions as c
+from otel_celery import sdk
 from otel_celery.courier import Courier
 from otel_celery.guard import Guard, logger
 from otel_celery.lane_metrics import LOG_ROWS, LaneMetrics
 from otel_celery.lanes import Lane, LogLane, NoLane
 from otel_celery.lanes.inherited import renew_connections
-from otel_celery.metrics import Instruments
 from otel_celery.sdk.system_metrics import observe_process
 from otel_celery.settings import Settings
 from otel_celery.spans import Identity
@@ -59,9 +57,7 @@ class Exporter:
         self.metering = sdk.build_meter_provider(
             self.resource, metric_exporters, serve=bool(identity.worker)
         )
-        self.instruments = Instruments(
-            self.metering.provider.get_meter(c.SCOPE, __version__, c.SCHEMA_URL)
-        )
+        self.instruments = self.metering.instruments()
         # Log records are those of tasks: only a worker has any.
         self.logs: LogLane = sdk.build_log_lane(self.resource) if identity.worker else NoLane()
         LaneMetrics(self.lane).observe(self.instruments)
@@ -69,7 +65,6 @@ class Exporter:
         self.speaker = Speaker(
             guard, self.lane, self.instruments, identity, ear, settings.capture, self.logs
         )
-        self.metering.gate = self.speaker.lock
         self.courier = Courier(guard.report)
         self.rounds = Courier(guard.report, name="otel-celery-rounds")
         """For metrics and queues: an endpoint of theirs that is silent must not cost a span."""

@@ -71,7 +71,7 @@ class Speaker:
     ) -> None:
         self.facts: deque[Fact | Note | LogLine] = deque()
         self.lane, self.logs, self.ear = lane, logs, ear
-        self.lock = threading.Lock()
+        self.lock = instruments.lock
         """Held while a slice is told, and by who reads a consistent state."""
         self.witness: Callable[[Ended], object] = _nobody
         """Told of each delivery that ended in an error, while the lock is held."""

@@ -16,6 +16,7 @@ from opentelemetry.sdk.metrics.export import (
 )
 
 from otel_celery.lanes.otlp_http import Answer, OtlpHttp, Verdict
+from otel_celery.sdk.points import CellPoints, takes_cells
 
 _logger = logging.getLogger(__name__)
 
@@ -51,6 +52,9 @@ class Driven(PeriodicExportingMetricReader):
         # An interval of infinity is the SDK's way to say: no thread, somebody calls collect().
         super().__init__(exporter, export_interval_millis=math.inf)
         self._post, self._where, self._clock = post, where, clock
+        self.takes_cells = takes_cells(exporter)
+        self.points: CellPoints | None = None
+        """Adds the series that the SDK does not keep."""
         self._complained_at = -math.inf
         self._read: MetricsData | None = None
 
@@ -68,6 +72,13 @@ class Driven(PeriodicExportingMetricReader):
         self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any
     ) -> None:
         self._read = metrics_data
+
+    def read(self) -> None:
+        """Read all there is; whoever calls holds the gate."""
+        self._read = None
+        self.collect()
+        if self.points is not None:
+            self._read = self.points.added_to(self._read)
 
     def export(self, timeout: float) -> float | None:
         """Export what was read last; what could not be exported is in the next reading.

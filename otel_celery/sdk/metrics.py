@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from opentelemetry.sdk.environment_variables import (
-    OTEL_EXPORTER_PROMETHEUS_HOST,
-    OTEL_EXPORTER_PROMETHEUS_PORT,
     OTEL_METRIC_EXPORT_INTERVAL,
     OTEL_METRIC_EXPORT_TIMEOUT,
+    OTEL_METRICS_EXEMPLAR_FILTER,
 )
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import (
-    MetricExporter,
-    MetricReader,
-)
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricReader
 from opentelemetry.sdk.resources import Resource
 
+from otel_celery import __version__
+from otel_celery import conventions as c
+from otel_celery.cells import Cells
 from otel_celery.errors import ConfigError, MissingExtra
 from otel_celery.lanes.inherited import renew_connections
+from otel_celery.metrics import Instruments
 from otel_celery.sdk.driven import Driven
 from otel_celery.sdk.environment import (
     LOGS,
@@ -36,6 +37,8 @@ from otel_celery.sdk.environment import (
     sdk_disabled,
     span_limits,
 )
+from otel_celery.sdk.points import CellPoints
+from otel_celery.sdk.prometheus import prometheus_port, serve_prometheus
 
 DEFAULT_INTERVAL_MS, DEFAULT_TIMEOUT_MS = 15_000.0, 30_000.0
 
@@ -52,37 +55,45 @@ class Metering:
         interval: seconds between two collections.
         timeout: seconds for one, where nobody waits for it.
         closers: what else to close, such as an HTTP server.
+        gate: held while metrics are written and while they are read, not while they are exported.
         clock: monotonic seconds.
     """
 
     def __init__(
         self,
         resource: Resource,
-        pushed: Sequence[MetricReader],
+        pushed: Sequence[Driven],
         pulled: Sequence[MetricReader] = (),
         interval: float = DEFAULT_INTERVAL_MS / 1000,
         timeout: float = DEFAULT_TIMEOUT_MS / 1000,
         closers: Sequence[Callable[[], object]] = (),
+        gate: threading.Lock | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.provider = MeterProvider([*pushed, *pulled], resource, shutdown_on_exit=False)
+        readers = [*pushed, *pulled]
+        self.provider = MeterProvider(readers, resource, shutdown_on_exit=False)
+        self.cells = _cells_for(readers, resource)
         self.interval = interval if pushed else math.inf
-        self.gate: AbstractContextManager[object] = nullcontext()
-        """Held while instruments are read, not while exporting; set by their owner."""
+        self.gate = gate or threading.Lock()
         self._pushed = pushed
         self._timeout = timeout
         self._closers = closers
         self._clock = clock
 
+    def instruments(self) -> Instruments:
+        """Return those of this process, by whichever lane its readers allow."""
+        meter = self.provider.get_meter(c.SCOPE, __version__, c.SCHEMA_URL)
+        return Instruments(meter, self.cells, self.gate)
+
     def collect(self, deadline: float) -> float | None:
         """Read all instruments and export, once for each pushed reader; for the courier."""
         with self.gate:
             for reader in self._pushed:
-                reader.collect()
+                reader.read()
         again = None
         for reader in self._pushed:
             left = min(self._timeout, deadline - self._clock())
-            if left > 0 and isinstance(reader, Driven):
+            if left > 0:
                 again = max(again or 0.0, reader.export(left) or 0.0) or None
         if again is None:
             return None
@@ -97,6 +108,22 @@ class Metering:
         """Stop serving; what was not collected is not sent any more."""
         for close in self._closers:
             close()
+
+
+def _cells_for(readers: Sequence[Any], resource: Resource) -> Cells | None:
+    """Return cells, and tell the readers of them; None where one needs the SDK's own sums.
+
+    All of them then: what is counted twice would cost more than the slower lane. An exemplar for
+    each value, be it of a trace or not, is the SDK's, too.
+    """
+    exemplars = os.environ.get(OTEL_METRICS_EXEMPLAR_FILTER, "trace_based")
+    takers = [reader for reader in readers if getattr(reader, "takes_cells", False)]
+    if exemplars == "always_on" or len(takers) < len(readers):
+        return None
+    cells = Cells()
+    for reader in takers:
+        reader.points = CellPoints(cells, resource, exemplars == "trace_based")
+    return cells
 
 
 def build_meter_provider(
@@ -120,9 +147,10 @@ def build_meter_provider(
         ConfigError: a variable with an unusable value.
         MissingExtra: an exporter that is not installed.
     """
-    pushed: list[MetricReader] = [Driven(exporter) for exporter in exporters]
+    pushed = [Driven(exporter) for exporter in exporters]
     pulled: list[MetricReader] = []
     closers: list[Callable[[], object]] = []
+    gate = threading.Lock()
     if sdk_disabled(environ):
         return Metering(resource, ())
     interval = export_interval(environ)
@@ -131,7 +159,7 @@ def build_meter_provider(
         if name == "prometheus":
             if not serve:
                 continue
-            reader, close = _serve_prometheus(environ)
+            reader, close = serve_prometheus(environ, gate)
             pulled.append(reader)
             closers.append(close)
             continue
@@ -144,7 +172,7 @@ def build_meter_provider(
             pulled.append(made)
         else:
             pushed.append(Driven(made))
-    return Metering(resource, pushed, pulled, interval, timeout, closers)
+    return Metering(resource, pushed, pulled, interval, timeout, closers, gate)
 
 
 def export_interval(environ: Mapping[str, str] = os.environ) -> float:
@@ -189,41 +217,5 @@ def _check_exporters(environ: Mapping[str, str]) -> None:
     for signal in (TRACES, METRICS, LOGS):
         for name in exporter_names(signal, environ):
             if name == "prometheus" and signal == METRICS:
-                _prometheus_port(environ)
+                prometheus_port(environ)
             load_exporter(signal, name)  # now: a child forked while a thread imports may hang
-
-
-def _prometheus_port(environ: Mapping[str, str]) -> int:
-    text = environ.get(OTEL_EXPORTER_PROMETHEUS_PORT, "").strip() or "9464"
-    if not (text.isdecimal() and int(text) < 1 << 16):
-        raise ConfigError(f"{OTEL_EXPORTER_PROMETHEUS_PORT}={text!r}: expected a port number")
-    return int(text)
-
-
-def _serve_prometheus(environ: Mapping[str, str]) -> tuple[MetricReader, Callable[[], object]]:
-    """Serve a registry of our own: the application's default one may be served elsewhere."""
-    try:
-        from opentelemetry.exporter.prometheus import PrometheusMetricReader
-        from prometheus_client import CollectorRegistry, start_http_server
-    except ImportError as why:
-        raise MissingExtra(
-            "OTEL_METRICS_EXPORTER asks for 'prometheus': pip install 'otel-celery[prometheus]'"
-        ) from why
-    host = environ.get(OTEL_EXPORTER_PROMETHEUS_HOST, "").strip() or "localhost"
-    port = _prometheus_port(environ)
-    registry = CollectorRegistry(auto_describe=False)
-    reader = PrometheusMetricReader(registry=registry)
-    try:
-        server, thread = start_http_server(port, host, registry)
-    except OSError as why:
-        raise ConfigError(
-            f"{OTEL_EXPORTER_PROMETHEUS_HOST}={host!r}, {OTEL_EXPORTER_PROMETHEUS_PORT}={port}:"
-            f" {why.strerror or why}; each worker of a host needs a port of its own"
-        ) from why
-
-    def close() -> None:
-        server.shutdown()
-        server.server_close()
-        thread.join(1.0)
-
-    return reader, close

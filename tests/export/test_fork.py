@@ -7,8 +7,10 @@ import subprocess
 import sys
 from collections import Counter
 
+import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from otel_celery import conventions as c
 from tests.receiver import Receiver
 from tests.services import HOST
 
@@ -57,6 +59,55 @@ def test_parent_and_child_each_send_their_own_spans(receiver: Receiver):
     }
     assert connections["publish first"] == connections["publish third"]
     assert connections["publish first"] != connections["publish child's"]
+
+
+AGAIN = """
+from celery import Celery
+import otel_celery
+from otel_celery import bootstrap
+
+app = Celery("web", broker="memory://")
+for names in (["first", "second"], ["third"]):
+    otel_celery.instrument(app)
+    for name in names:
+        app.send_task(name)
+    assert bootstrap._current.here.exporter.flush(20)
+    otel_celery.uninstrument()
+print("child 0")
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "sent"),
+    [
+        pytest.param(FORKING, [{"first", "second", "third"}, {"child's"}], id="fork"),
+        pytest.param(AGAIN, [{"first", "second"}, {"third"}], id="switched-off-and-on"),
+    ],
+)
+def test_who_begins_anew_counts_from_zero(receiver: Receiver, script: str, sent: list[set[str]]):
+    """Under an identity of its own, so that nothing is in two sums."""
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (ran.stdout, ran.returncode) == ("child 0\n", 0), ran.stderr
+    told: dict[str, dict[str, int]] = {}
+    for request in receiver.metrics:
+        for of_resource in request.resource_metrics:
+            attributes = {
+                each.key: each.value.string_value for each in of_resource.resource.attributes
+            }
+            for of_scope in of_resource.scope_metrics:
+                for metric in of_scope.metrics:
+                    if metric.name == c.SENT_MESSAGES.name:
+                        told[attributes["service.instance.id"]] = {
+                            each.value.string_value: point.as_int
+                            for point in metric.sum.data_points
+                            for each in point.attributes
+                            if each.key == c.TASK_NAME
+                        }
+    assert sorted(told.values(), key=len, reverse=True) == [dict.fromkeys(each, 1) for each in sent]
 
 
 IMPORTS = """

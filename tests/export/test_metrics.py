@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+import queue
 import socket
+import threading
 
 import pytest
 import requests
 from opentelemetry.sdk.resources import Resource
 
+from otel_celery import conventions as c
 from otel_celery.errors import ConfigError
-from otel_celery.sdk import build_meter_provider
+from otel_celery.sdk import Metering, build_meter_provider
 from tests.receiver import Receiver
+from tests.unit.stand_ins import LANES, OWN
 
 RESOURCE = Resource({"service.name": "shop"})
 
@@ -47,10 +51,9 @@ def test_histograms_arrive_as_the_variable_asks(
         assert list(metric.histogram.data_points[0].explicit_bounds) == [0.1, 3600]
 
 
-def test_prometheus_is_served_from_a_registry_of_its_own():
-    """On the host and port of the variables, and no more once it is closed."""
-    port = free_port()
-    metering = build_meter_provider(
+def served(port: int) -> Metering:
+    """Return metrics that are served on a port."""
+    return build_meter_provider(
         RESOURCE,
         (),
         {
@@ -59,6 +62,12 @@ def test_prometheus_is_served_from_a_registry_of_its_own():
             "OTEL_EXPORTER_PROMETHEUS_PORT": str(port),
         },
     )
+
+
+def test_prometheus_is_served_from_a_registry_of_its_own():
+    """On the host and port of the variables, and no more once it is closed."""
+    port = free_port()
+    metering = served(port)
     metering.provider.get_meter("m").create_counter("jobs").add(3)
     with requests.Session() as session:
         session.trust_env = False
@@ -68,6 +77,58 @@ def test_prometheus_is_served_from_a_registry_of_its_own():
         metering.close()
         with pytest.raises(requests.ConnectionError):
             session.get(f"http://127.0.0.1:{port}/metrics", timeout=10)
+
+
+@pytest.mark.newest_sdk
+def test_a_page_is_the_same_by_both_lanes():
+    """Whoever asks cannot tell who has summed; and asks twice of sums that go on."""
+    pages: list[list[list[str]]] = []
+    for lane in LANES:
+        port = free_port()
+        metering = served(port)
+        assert metering.cells is not None
+        if lane == "reference":
+            metering.cells = None
+        instruments = metering.instruments()
+        instruments.observe(c.BACKLOG, lambda: [(7, {})])
+        pages.append([])
+        for seconds in (0.25, 4.0):
+            instruments.add(c.OUTCOMES, 2, {c.TASK_NAME: "pay", c.TASK_EXPECTED: True})
+            instruments.record(c.QUEUE_WAIT, seconds, {c.QUEUE: "mail"}, OWN)
+            with requests.Session() as session:
+                session.trust_env = False
+                page = session.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
+            pages[-1].append(sorted(page.splitlines()))
+        metering.close()
+    assert pages[0] == pages[1]
+    assert any(line.startswith("celery_task_outcomes_total{") for line in pages[0][0])
+
+
+def test_a_page_does_not_fall_between_two_halves_of_a_fact():
+    """It waits for whoever tells one."""
+    port = free_port()
+    metering = served(port)
+    instruments = metering.instruments()
+    pages: queue.Queue[str] = queue.Queue()
+
+    def ask() -> None:
+        with requests.Session() as session:
+            session.trust_env = False
+            pages.put(session.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text)
+
+    instruments.observe(c.BACKLOG, lambda: [(7, {})])
+    asking = threading.Thread(target=ask)
+    with instruments.lock:
+        instruments.counters(c.OVERFLOWS)[()].add()
+        asking.start()
+        asking.join(0.2)
+        assert pages.empty()
+        instruments.counters(c.RELAY_DROPPED)[()].add()
+    page = pages.get(timeout=10)
+    asking.join()
+    metering.close()
+    for row in (c.OVERFLOWS, c.RELAY_DROPPED):
+        assert row.name.replace(".", "_") in page
 
 
 def test_taken_port_fails_at_start_with_what_to_do():

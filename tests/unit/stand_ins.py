@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
 from celery import Celery
 from celery.worker.request import create_request_cls
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
+from opentelemetry.sdk.resources import Resource
 
+from otel_celery import conventions as c
 from otel_celery.conventions import Metric
 from otel_celery.envelope import Trace
 from otel_celery.facts import Broker, Delivery, Ended, Failure, Published
 from otel_celery.guard import Guard
 from otel_celery.metrics import Instruments
 from otel_celery.sampling import Decider
+from otel_celery.sdk.driven import Driven
+from otel_celery.sdk.metrics import Metering
 from otel_celery.span import FinishedSpan
 
+LANES = ("cells", "reference")  # of metrics
 REDIS = Broker("redis", "broker.example", 6379)
 SENDER = Trace("ab" * 16, "cd" * 8, True)
 OWN = Trace("ab" * 16, "0123456789abcdef", True)
@@ -53,22 +58,60 @@ class Lane:
         self.requests.append((request, spans))
 
 
-class Readings:
-    """Instruments on a private provider, and what an exporter would see of them."""
+class KeepingMetrics(MetricExporter):
+    """Keeps what it was given and how long it might take."""
 
-    def __init__(self) -> None:
-        self._reader = InMemoryMetricReader()
-        self.provider = MeterProvider([self._reader], shutdown_on_exit=False)
-        self.instruments = Instruments(self.provider.get_meter("test"))
+    def __init__(self, **preferred: Any) -> None:
+        super().__init__(**preferred)
+        self.exported: list[MetricsData] = []
+        self.timeouts: list[float] = []
+
+    def export(
+        self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any
+    ) -> MetricExportResult:
+        self.exported.append(metrics_data)
+        self.timeouts.append(timeout_millis)
+        return MetricExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        return True
+
+    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
+        """Nothing to close."""
+
+
+class Readings:
+    """Instruments on a private provider, and what an exporter would see of them.
+
+    Args:
+        lane: "cells", or "reference" for the SDK's own instruments.
+    """
+
+    def __init__(self, lane: str = "cells") -> None:
+        self._exporter = KeepingMetrics()
+        self._metering = Metering(Resource({}), [Driven(self._exporter)])
+        self.provider = self._metering.provider
+        self.instruments = self._metering.instruments()
+        if lane == "reference":
+            self.instruments = Instruments(self.provider.get_meter(c.SCOPE))
+
+    def metrics(self) -> list[Any]:
+        """Collect, and return all metrics."""
+        self._exporter.exported.clear()
+        self._metering.collect(math.inf)
+        return [
+            metric
+            for data in self._exporter.exported
+            for resource in data.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+        ]
 
     def points(self, metric: Metric) -> list[Any]:
         """Collect, and return the points of one metric."""
-        data = self._reader.get_metrics_data()
         return [
             point
-            for resource in (data.resource_metrics if data else ())
-            for scope in resource.scope_metrics
-            for found in scope.metrics
+            for found in self.metrics()
             if found.name == metric.name
             for point in found.data.data_points
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,14 +11,14 @@ import pytest
 from otel_celery import conventions as c
 from otel_celery.counts import Counts
 from otel_celery.facts import Delivery, Due
-from tests.unit.stand_ins import BAD, NS, OWN, SENT, Readings, delivery, ended, published
+from tests.unit.stand_ins import BAD, LANES, NS, OWN, SENT, Readings, delivery, ended, published
 
 FOR_ALWAYS = 4_000_000_000.0  # Unix seconds; an eta that no test reaches
 
 
-@pytest.fixture
-def readings():
-    made = Readings()
+@pytest.fixture(params=LANES)
+def readings(request: pytest.FixtureRequest) -> Iterator[Readings]:
+    made = Readings(request.param)
     yield made
     made.provider.shutdown()
 
@@ -258,18 +259,6 @@ def test_a_clock_that_was_set_back_gives_no_negative_duration(counts: Counts, re
     counts.started(of)
     counts.ended(ended(of), 0)
     assert only(readings, c.PROCESS_DURATION)[1] == (1, 0.0)
-
-
-def test_one_slice_adds_once_to_a_series(readings: Readings, monkeypatch: pytest.MonkeyPatch):
-    """A call of an instrument is dear, a sum is not."""
-    added: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(readings.instruments, "add", lambda *told: added.append(told))
-    counts = Counts(readings.instruments)
-    for _ in range(10):
-        counts.add(c.OVERFLOWS, {})
-    counts.settle()
-    counts.settle()
-    assert added == [(c.OVERFLOWS, 10, {})]
 
 
 def test_the_oldest_running_delivery_of_each_task_has_an_age(counts: Counts):

@@ -17,7 +17,7 @@ ROOT = Path(otel_celery.__file__).parent
 LAYERS = {
     "words": "settings conventions errors span redaction",
     "rules": "envelope timing outcome facts values headers spans otlp log_records",
-    "instruments": "taskspan notes metrics counts sampling",
+    "instruments": "taskspan notes bounds cells metrics counts sampling",
     "Celery": "publish delivery request ending execution eager beat queues queue_metrics seams"
     " takeover guard voice logs log_tap unheard",
     "process": "process exporter lane_metrics sdk wire relay vitals speaker lanes courier worker"

@@ -2,51 +2,38 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import math
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.trace import set_span_in_context
+from opentelemetry.metrics import NoOpMeter
+from opentelemetry.trace import NonRecordingSpan, use_span
 
 from otel_celery import conventions as c
-from otel_celery.metrics import Bounds, Instruments
+from otel_celery.metrics import Instruments
+from otel_celery.sampling import span_context
+from tests.unit.stand_ins import LANES, OWN, Readings
 
 
-class Readings:
-    """Instruments on a private provider, and what an exporter would see of them."""
-
-    def __init__(self) -> None:
-        self._reader = InMemoryMetricReader()
-        self.provider = MeterProvider([self._reader], shutdown_on_exit=False)
-        self.instruments = Instruments(self.provider.get_meter("test"))
-
-    def metrics(self):
-        """Collect."""
-        data = self._reader.get_metrics_data()
-        scopes = [s for r in data.resource_metrics for s in r.scope_metrics] if data else []
-        return {metric.name: metric for scope in scopes for metric in scope.metrics}
-
-    def points(self, metric):
-        """Collect, and return (attributes, value) of one metric."""
-        found = self.metrics().get(metric.name)
-        return [(dict(p.attributes), p.value) for p in found.data.data_points] if found else []
-
-
-@pytest.fixture
-def readings():
-    """One for each test; no thread, no global."""
-    made = Readings()
+@pytest.fixture(params=LANES)
+def readings(request: pytest.FixtureRequest) -> Iterator[Readings]:
+    """One for each test and lane; no thread, no global."""
+    made = Readings(request.param)
     yield made
     made.provider.shutdown()
+
+
+def told(readings: Readings, metric: c.Metric) -> list[tuple[dict[str, Any], float]]:
+    """Collect, and return (attributes, value) of one metric."""
+    return [(dict(point.attributes), point.value) for point in readings.points(metric)]
 
 
 def test_counts_of_one_series_add_up(readings):
     """And series differ by their attributes."""
     for queue in ("mail", "mail", "video"):
         readings.instruments.add(c.CONSUMED_MESSAGES, 1, {c.QUEUE: queue})
-    assert sorted(readings.points(c.CONSUMED_MESSAGES), key=str) == [
+    assert sorted(told(readings, c.CONSUMED_MESSAGES), key=str) == [
         ({c.QUEUE: "mail"}, 2),
         ({c.QUEUE: "video"}, 1),
     ]
@@ -54,22 +41,22 @@ def test_counts_of_one_series_add_up(readings):
 
 def test_what_is_none_is_left_out(readings):
     """An absent error is no key, not an empty one."""
-    told = {c.QUEUE: "mail", c.ERROR_TYPE: None, c.TASK_EXPECTED: None}
-    readings.instruments.add(c.OUTCOMES, 1, told)
-    assert readings.points(c.OUTCOMES) == [({c.QUEUE: "mail"}, 1)]
+    attributes = {c.QUEUE: "mail", c.ERROR_TYPE: None, c.TASK_EXPECTED: None}
+    readings.instruments.add(c.OUTCOMES, 1, attributes)
+    assert told(readings, c.OUTCOMES) == [({c.QUEUE: "mail"}, 1)]
 
 
 def test_a_series_can_begin_at_zero(readings):
     """So that the first failure is an increase."""
     key = {c.TASK_NAME: "a", c.TASK_STATE: c.FAILURE}
     readings.instruments.zero(c.OUTCOMES, key)
-    assert readings.points(c.OUTCOMES) == [(key, 0)]
+    assert told(readings, c.OUTCOMES) == [(key, 0)]
 
 
 def test_a_histogram_has_the_buckets_of_its_row(readings):
     """Name, unit, description and bounds come from the catalogue."""
     readings.instruments.record(c.QUEUE_WAIT, 61.0, {c.QUEUE: "mail"})
-    metric = readings.metrics()[c.QUEUE_WAIT.name]
+    (metric,) = readings.metrics()
     (point,) = metric.data.data_points
     assert (metric.unit, metric.description) == (c.QUEUE_WAIT.unit, c.QUEUE_WAIT.description)
     assert point.explicit_bounds == c.DURATION_BUCKETS
@@ -77,15 +64,50 @@ def test_a_histogram_has_the_buckets_of_its_row(readings):
 
 
 @pytest.mark.parametrize("sampled", [True, False], ids=["sampled", "unsampled"])
-def test_the_context_gives_the_exemplar_its_trace(readings, sampled):
-    """An unsampled trace leads nowhere and gives none."""
-    provider = TracerProvider(shutdown_on_exit=False)
-    span = provider.get_tracer("test").start_span("x") if sampled else None
-    context = set_span_in_context(span) if span else None
-    readings.instruments.record(c.PROCESS_DURATION, 1.0, {}, context)
-    (point,) = readings.metrics()[c.PROCESS_DURATION.name].data.data_points
-    expected = [span.get_span_context().trace_id] if span else []
+def test_the_trace_is_where_the_exemplar_leads_to(readings, sampled):
+    """An unsampled one leads nowhere and gives none."""
+    readings.instruments.record(c.PROCESS_DURATION, 1.0, {}, OWN._replace(sampled=sampled))
+    (point,) = readings.points(c.PROCESS_DURATION)
+    expected = [int(OWN.trace_id, 16)] if sampled else []
     assert [exemplar.trace_id for exemplar in point.exemplars] == expected
+
+
+def test_a_span_of_whoever_flushes_is_no_exemplar(readings):
+    """Facts are told in the caller's thread at the end, and in a test of the user's."""
+    span = NonRecordingSpan(span_context(OWN))
+    with use_span(span):
+        readings.instruments.record(c.PROCESS_DURATION, 1.0, {})
+        readings.instruments.record(c.PROCESS_DURATION, 1.0, {}, OWN._replace(sampled=False))
+        readings.instruments.add(c.OUTCOMES, 1, {})
+    assert [p.exemplars for p in readings.points(c.PROCESS_DURATION)] == [[]]
+    readings.instruments.add(c.OUTCOMES, 1, {})
+    assert [p.exemplars for p in readings.points(c.OUTCOMES)] == [[]]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(-0.001, id="negative"),
+        pytest.param(math.inf, id="infinite", marks=pytest.mark.newest_sdk),
+        pytest.param(math.nan, id="no-number", marks=pytest.mark.newest_sdk),
+    ],
+)
+def test_what_is_no_duration_is_left_out(readings, value, caplog):
+    """And said in the log."""
+    readings.instruments.record(c.QUEUE_WAIT, 1.0, {})
+    readings.instruments.record(c.QUEUE_WAIT, value, {})
+    (point,) = readings.points(c.QUEUE_WAIT)
+    assert (point.count, point.sum, point.min, point.max) == (1, 1.0, 1.0, 1.0)
+    assert len(caplog.records) == 1
+
+
+def test_the_same_attributes_are_the_same_series_in_any_order(readings):
+    """And the points have them in the order of the catalogue."""
+    key = {c.QUEUE: "mail", c.TASK_NAME: "a"}
+    for attributes in (key, dict(reversed(key.items()))):
+        readings.instruments.add(c.OUTCOMES, 1, attributes)
+    ((attributes, value),) = told(readings, c.OUTCOMES)
+    assert (list(attributes), value) == ([c.QUEUE, c.TASK_NAME], 2)
 
 
 @pytest.mark.parametrize(
@@ -100,16 +122,16 @@ def test_what_is_observed_is_asked_for_at_each_collection(readings, metric):
     """The last value is never repeated; what gives no point has none."""
     answers = [[(3.0, dict.fromkeys(metric.keys, "x"))], [], [(4.0, {})]]
     readings.instruments.observe(metric, lambda: answers.pop(0))
-    assert readings.points(metric) == [(dict.fromkeys(metric.keys, "x"), 3.0)]
-    assert readings.points(metric) == []
-    assert readings.points(metric) == [({}, 4.0)]
+    assert told(readings, metric) == [(dict.fromkeys(metric.keys, "x"), 3.0)]
+    assert told(readings, metric) == []
+    assert told(readings, metric) == [({}, 4.0)]
 
 
 def test_several_callbacks_of_one_metric_each_give_points(readings):
     """Two brokers, one metric."""
     for queue in ("mail", "video"):
         readings.instruments.observe(c.QUEUE_DEPTH, lambda queue=queue: [(1, {c.QUEUE: queue})])
-    assert readings.points(c.QUEUE_DEPTH) == [({c.QUEUE: "mail"}, 1), ({c.QUEUE: "video"}, 1)]
+    assert told(readings, c.QUEUE_DEPTH) == [({c.QUEUE: "mail"}, 1), ({c.QUEUE: "video"}, 1)]
 
 
 def test_a_key_that_the_catalogue_does_not_have_is_refused(readings):
@@ -118,7 +140,7 @@ def test_a_key_that_the_catalogue_does_not_have_is_refused(readings):
         readings.instruments.add(c.CONSUMED_MESSAGES, 1, {c.TASK_NAME: "a"})
     with pytest.raises(ValueError, match="has no key"):
         readings.instruments.record(c.LATENESS, 1.0, {c.QUEUE: "a"})
-    assert readings.points(c.CONSUMED_MESSAGES) == []
+    assert told(readings, c.CONSUMED_MESSAGES) == []
 
 
 def test_a_row_is_used_as_what_it_is(readings):
@@ -133,63 +155,22 @@ def test_a_row_is_used_as_what_it_is(readings):
 
 def test_nothing_is_registered_before_it_is_used(readings):
     """A publisher shows no metrics of a worker."""
-    assert readings.metrics() == {}
+    assert readings.metrics() == []
 
 
-@pytest.fixture
-def overflows():
-    """How often a name had to become `_OTHER`."""
-    return Counter()
+def test_the_sdk_is_told_once_a_slice():
+    """A call of its instruments is dear, a sum is not."""
+    calls: list[tuple[float, Any]] = []
 
+    class Meter(NoOpMeter):
+        def create_counter(self, *said: Any, **more: Any) -> Any:
+            counter = super().create_counter(*said, **more)
+            counter.add = lambda amount, attributes, context: calls.append((amount, attributes))
+            return counter
 
-@pytest.fixture
-def bounds(overflows):
-    """Bounds small enough to reach."""
-    return Bounds(lambda: overflows.update(["n"]), tasks=2, queues=1, errors=1)
-
-
-def test_the_first_names_are_kept_and_all_further_ones_are_other(bounds, overflows):
-    """Counted each time; a kept name stays kept."""
-    assert [bounds.task(name) for name in ("a", "b", "c", "a", "c")] == [
-        "a", "b", "_OTHER", "a", "_OTHER",
-    ]  # fmt: skip
-    assert [bounds.queue(name) for name in ("q", "r")] == ["q", "_OTHER"]
-    assert overflows["n"] == 3
-
-
-def test_each_task_has_room_for_errors_of_its_own(bounds):
-    """A task with many errors takes nothing from its neighbour; unnamed tasks share."""
-    named = [bounds.task(name) for name in ("a", "b", "c", "d")]
-    assert named == ["a", "b", "_OTHER", "_OTHER"]
-    told = [("a", "E1"), ("a", "E2"), ("b", "E2"), ("_OTHER", "E3"), ("d", "E4")]
-    assert [bounds.error(*each) for each in told] == ["E1", "_OTHER", "E2", "E3", "_OTHER"]
-
-
-def test_no_error_stays_no_error_and_other_takes_no_place(bounds, overflows):
-    """None is not a name."""
-    assert bounds.error("a", None) is None
-    assert [bounds.task("_OTHER"), bounds.task("a"), bounds.task("b")] == ["_OTHER", "a", "b"]
-    assert overflows["n"] == 0
-
-
-@pytest.mark.parametrize(
-    ("name", "kept"),
-    [
-        pytest.param("q" * 300, "q" * 255, id="long"),
-        pytest.param("q\ud800", "q?", id="lone-surrogate"),
-        pytest.param("", "_OTHER", id="empty"),
-    ],
-)
-def test_a_name_that_could_spoil_a_batch_is_mended(bounds, name, kept):
-    """Names come from messages."""
-    assert bounds.queue(name) == kept == bounds.queue(name)
-
-
-def test_the_bounds_are_those_of_the_contract(overflows):
-    """200 task names, 50 queues, 30 error types."""
-    bounds = Bounds(lambda: overflows.update(["n"]))
-    names = [str(number) for number in range(300)]
-    assert len({bounds.task(name) for name in names}) == 201
-    assert len({bounds.queue(name) for name in names}) == 51
-    assert len({bounds.error("0", name) for name in names}) == 31
-    assert overflows["n"] == 100 + 250 + 270
+    instruments = Instruments(Meter("m"))
+    for _ in range(10):
+        instruments.counters(c.PROCESS_EXITS)[("error",)].add()
+    instruments.settle()
+    instruments.settle()
+    assert calls == [(10, {c.EXIT_REASON: "error"})]

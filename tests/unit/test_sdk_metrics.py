@@ -16,8 +16,6 @@ from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     InMemoryMetricReader,
     MetricExporter,
-    MetricExportResult,
-    MetricsData,
 )
 from opentelemetry.sdk.resources import Resource
 
@@ -26,30 +24,9 @@ from otel_celery.errors import ConfigError
 from otel_celery.lanes.otlp_http import Answer, Verdict
 from otel_celery.sdk import metrics
 from otel_celery.sdk.driven import Driven
+from tests.unit.stand_ins import KeepingMetrics
 
 RESOURCE = Resource({"service.name": "shop"})
-
-
-class KeepingMetrics(MetricExporter):
-    """Keeps what it was given and how long it might take."""
-
-    def __init__(self, **preferred: Any) -> None:
-        super().__init__(**preferred)
-        self.exported: list[MetricsData] = []
-        self.timeouts: list[float] = []
-
-    def export(
-        self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any
-    ) -> MetricExportResult:
-        self.exported.append(metrics_data)
-        self.timeouts.append(timeout_millis)
-        return MetricExportResult.SUCCESS
-
-    def force_flush(self, timeout_millis: float = 10_000) -> bool:
-        return True
-
-    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
-        """Nothing to close."""
 
 
 NO_EXPORTER = {"OTEL_METRICS_EXPORTER": "none"}
