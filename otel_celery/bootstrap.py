@@ -18,7 +18,6 @@ from otel_celery.delivery import Deliveries
 from otel_celery.eager import EagerTasks
 from otel_celery.errors import OtelCeleryError
 from otel_celery.execution import current_task, current_task_id
-from otel_celery.fork_gate import ForkGate
 from otel_celery.guard import Guard
 from otel_celery.hooks import Hooks
 from otel_celery.log_tap import LogTap
@@ -59,7 +58,6 @@ class Instrumentation:
         self._brokers = Brokers()
         self.errors = Errors(settings, self.guard, self._brokers)
         self.here.on_publisher = self.errors.link
-        self.gate = ForkGate()
         self._limits = sdk.span_limits()
         self.deliveries = Deliveries(
             self.here, self._brokers, keep_results="result" in settings.capture
@@ -100,7 +98,7 @@ class Instrumentation:
         self._handlers.clear()
         self._logs.uninstall()
         self._tap.uninstall()
-        self.gate.remove()
+        self.here.gate.remove()
         self.here.close()
         self.errors.close()  # it hears of the last facts
 
@@ -130,7 +128,7 @@ class Instrumentation:
         except OtelCeleryError as why:  # a fault at start is loud; Celery would only log it
             raise SystemExit(f"otel-celery: {why}") from why
         if self._worker.pool_type == "prefork":
-            self.gate.install()
+            self.here.gate.install()
         self._watch_logs()
 
     def on_worker_shutdown(self, **_: Any) -> None:
@@ -139,7 +137,7 @@ class Instrumentation:
         if worker is not None and self.here.pid == os.getpid():
             self._hooks.unheard.read_on()
             worker.stop()
-            self.gate.remove()
+            self.here.gate.remove()
 
     def on_worker_process_init(self, **_: Any) -> None:
         """A pool process has started. The solo pool says so in main.
@@ -248,19 +246,19 @@ def after_instrumentors() -> None:
 
 def _before_fork() -> None:
     if _current is not None:
-        _current.guard("fork", _current.gate.before_fork)()
+        _current.guard("fork", _current.here.gate.before_fork)()
 
 
 def _after_fork() -> None:
     if _current is not None:
-        _current.guard("fork", _current.gate.after_fork)()
+        _current.guard("fork", _current.here.gate.after_fork)()
 
 
 def _forget_after_fork() -> None:
     """In a forked child: what was started for telemetry belongs to the parent."""
     if _current is not None:
         _current.guard.faults.clear()  # the parent tells of its own
-        _current.guard("fork", _current.gate.after_fork_in_child)()
+        _current.guard("fork", _current.here.gate.after_fork_in_child)()
         if _current.here.role is Role.WORKER:
             _current.guard("fork", renew_kombu)()
             _current.guard("fork", renew_after_fork)()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from opentelemetry import trace
@@ -16,7 +17,9 @@ from otel_celery.courier import Courier
 from otel_celery.guard import Guard, logger
 from otel_celery.lane_metrics import LOG_ROWS, LaneMetrics
 from otel_celery.lanes import Lane, LogLane, NoLane
+from otel_celery.lanes.batches import Batches
 from otel_celery.lanes.inherited import renew_connections
+from otel_celery.sdk.driven import Driven
 from otel_celery.sdk.system_metrics import observe_process
 from otel_celery.settings import Settings
 from otel_celery.spans import Identity
@@ -39,6 +42,7 @@ class Exporter:
         identity: of the worker.
         ear: where its pool processes are heard.
         metric_exporters: further ones, from code.
+        gate: keeps forks apart from what exporters of the SDK do, of which some do not bear one.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Exporter:
         identity: Identity = Identity(),  # noqa: B008 - immutable
         ear: Ear | None = None,
         metric_exporters: Sequence[Any] = (),
+        gate: AbstractContextManager[object] = nullcontext(),  # noqa: B008 - keeps nothing
     ) -> None:
         self.resource = sdk.build_resource(instance_id, service, **attributes)
         self.lane = sdk.build_span_lane(self.resource, trace.get_tracer_provider())
@@ -60,6 +65,10 @@ class Exporter:
         self.instruments = self.metering.instruments()
         # Log records are those of tasks: only a worker has any.
         self.logs: LogLane = sdk.build_log_lane(self.resource) if identity.worker else NoLane()
+        self._senders = (self.lane, self.logs, *self.metering.pushed)
+        for sender in self._senders:
+            if isinstance(sender, Batches | Driven):
+                sender.apart = gate
         LaneMetrics(self.lane).observe(self.instruments)
         LaneMetrics(self.logs, LOG_ROWS).observe(self.instruments)
         self.speaker = Speaker(
@@ -83,9 +92,8 @@ class Exporter:
 
     def let_go(self) -> None:
         """In a fork, which makes an exporter of its own: end without waiting for this one."""
-        renew_connections(self.lane)
-        renew_connections(self.logs)
-        self.metering.let_go()
+        for sender in self._senders:
+            renew_connections(sender)
 
     def flush(self, timeout: float) -> bool:
         """Tell and export what is there by now."""

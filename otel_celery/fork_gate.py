@@ -1,10 +1,11 @@
-"""Main: what must no thread be in the middle of while a pool process is forked?
+"""What must no thread of ours be in the middle of while a process is forked?
 
 The C library resolves names under locks of its own, which a fork copies as they are. A pool process
 that was forked while a thread of main resolved one hangs for ever when it resolves one itself, at
-its first publish for instance. Celery's main has no other threads; ours connect to the Collector.
-So a fork waits until nobody resolves, for a moment at most: a name server may be slow, but then the
-locks are not held.
+its first publish for instance. gRPC cares for its state in a fork only if no other thread is in it;
+else the child is aborted, or loses what it exports, when it uses gRPC itself. Celery's main has no
+other threads; ours connect to the Collector. So a fork waits until they do neither, for a moment at
+most: a name server may be slow, but then the locks are not held.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _PATIENCE = 0.1  # seconds
 
 
 class ForkGate:
-    """Keeps forks and the resolving of names in threads apart.
+    """Keeps forks apart from what is done `with` it, and from the resolving of names.
 
     Args:
         patience: most seconds that a fork waits.
@@ -33,7 +34,7 @@ class ForkGate:
 
     def _begin_anew(self) -> None:
         self._changed = threading.Condition()
-        self._resolving, self._forking = 0, False
+        self._inside, self._forking = 0, False
 
     def install(self) -> None:
         """Have `socket.getaddrinfo` pass through the gate."""
@@ -43,11 +44,8 @@ class ForkGate:
 
         @functools.wraps(inner)
         def getaddrinfo(*args: Any, **options: Any) -> Any:
-            self._enter()
-            try:
+            with self:
                 return inner(*args, **options)
-            finally:
-                self._leave()
 
         self._wrapped = socket.getaddrinfo = getaddrinfo
 
@@ -60,7 +58,7 @@ class ForkGate:
     def before_fork(self) -> None:
         with self._changed:
             self._forking = True
-            self._changed.wait_for(lambda: not self._resolving, self._patience)
+            self._changed.wait_for(lambda: not self._inside, self._patience)
 
     def after_fork(self) -> None:
         with self._changed:
@@ -71,12 +69,12 @@ class ForkGate:
         self._begin_anew()  # the parent's condition may have been held at the fork
         self.remove()
 
-    def _enter(self) -> None:
+    def __enter__(self) -> None:
         with self._changed:
             self._changed.wait_for(lambda: not self._forking, self._patience)
-            self._resolving += 1
+            self._inside += 1
 
-    def _leave(self) -> None:
+    def __exit__(self, *_: object) -> None:
         with self._changed:
-            self._resolving -= 1
+            self._inside -= 1
             self._changed.notify_all()

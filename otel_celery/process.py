@@ -21,6 +21,7 @@ from opentelemetry import trace
 from otel_celery import sdk
 from otel_celery.exporter import Exporter
 from otel_celery.facts import Fact, Published
+from otel_celery.fork_gate import ForkGate
 from otel_celery.guard import Guard
 from otel_celery.lanes.readable import Envelopes, encode_readable
 from otel_celery.log_records import LogLine
@@ -65,6 +66,8 @@ class Here:
         """Where main listens, see `Ear.address`."""
         self.relay_worker = ""
         """The worker whose fork this is; both survive a fork."""
+        self.gate = ForkGate()
+        """For what a fork must not come into, in any thread of ours."""
         self.on_publisher: Callable[[], object] = _nothing
         """Called before the first publish of a process that is nothing else."""
         self.exporter: Exporter | None = None
@@ -128,6 +131,7 @@ class Here:
             identity,
             ear,
             self._metric_exporters,
+            self.gate,
         )
         self._tell = self.exporter.speaker.facts.append
         if role is Role.WORKER:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Generic, TypeVar
 
 from otel_celery.lanes import Counts
@@ -43,6 +44,8 @@ class Batches(Generic[T]):
         self._clock = clock
         self._outbox.wake = lambda: self.wake()
         self.wake: Callable[[], None] = lambda: None
+        self.apart: AbstractContextManager[object] = nullcontext()
+        """Entered while they export; set by the owner."""
 
     def export(self, deadline: float) -> float | None:
         for _ in range(_TURN):
@@ -54,7 +57,8 @@ class Batches(Generic[T]):
             taken = False
             try:
                 batch = self._prepare([parcel.item for parcel in parcels])
-                results = [exporter.export(batch) for exporter in self.exporters]
+                with self.apart:
+                    results = [exporter.export(batch) for exporter in self.exporters]
                 taken = self._failure not in results
             finally:
                 if taken:

@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
@@ -55,6 +56,8 @@ class Driven(PeriodicExportingMetricReader):
         self.takes_cells = takes_cells(exporter)
         self.points: CellPoints | None = None
         """Adds the series that the SDK does not keep."""
+        self.apart: AbstractContextManager[object] = nullcontext()
+        """Entered while the SDK's exporter exports; set by the owner."""
         self._complained_at = -math.inf
         self._read: MetricsData | None = None
 
@@ -93,7 +96,8 @@ class Driven(PeriodicExportingMetricReader):
         if read is None:
             return None
         if self._post is None:
-            super()._receive_metrics(read, timeout * 1000)
+            with self.apart:
+                super()._receive_metrics(read, timeout * 1000)
             return None
         answer = self._post(encode_metrics(read).SerializeToString(), timeout)
         if answer.verdict is not Verdict.DELIVERED or answer.rejected:

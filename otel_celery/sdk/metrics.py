@@ -22,7 +22,6 @@ from otel_celery import __version__
 from otel_celery import conventions as c
 from otel_celery.cells import Cells
 from otel_celery.errors import ConfigError, MissingExtra
-from otel_celery.lanes.inherited import renew_connections
 from otel_celery.metrics import Instruments
 from otel_celery.sdk.driven import Driven
 from otel_celery.sdk.environment import (
@@ -75,7 +74,7 @@ class Metering:
         self.cells = _cells_for(readers, resource)
         self.interval = interval if pushed else math.inf
         self.gate = gate or threading.Lock()
-        self._pushed = pushed
+        self.pushed = pushed
         self._timeout = timeout
         self._closers = closers
         self._clock = clock
@@ -88,21 +87,16 @@ class Metering:
     def collect(self, deadline: float) -> float | None:
         """Read all instruments and export, once for each pushed reader; for the courier."""
         with self.gate:
-            for reader in self._pushed:
+            for reader in self.pushed:
                 reader.read()
         again = None
-        for reader in self._pushed:
+        for reader in self.pushed:
             left = min(self._timeout, deadline - self._clock())
             if left > 0:
                 again = max(again or 0.0, reader.export(left) or 0.0) or None
         if again is None:
             return None
         return self._clock() + (again if deadline < math.inf else max(again, self.interval))
-
-    def let_go(self) -> None:
-        """In a fork: see `renew_connections`."""
-        for reader in self._pushed:
-            renew_connections(reader)
 
     def close(self) -> None:
         """Stop serving; what was not collected is not sent any more."""

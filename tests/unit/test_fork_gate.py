@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 import time
@@ -10,8 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from otel_celery.exporter import Exporter
 from otel_celery.fork_gate import ForkGate
+from otel_celery.guard import Guard
+from otel_celery.settings import Settings
 from tests.waiting import eventually
 
 
@@ -60,6 +65,34 @@ def test_a_fork_waits_until_nobody_resolves(resolver: Resolver, threads: ThreadP
     assert resolving.result(30) == ("collector", 4318)
 
 
+def test_a_fork_waits_for_an_exporter_of_the_sdk(
+    monkeypatch: pytest.MonkeyPatch, threads: ThreadPoolExecutor
+):
+    """gRPC aborts a child that was forked while a thread of its parent was in it."""
+    gate, inside, released = ForkGate(30), threading.Event(), threading.Event()
+
+    class Slow(SpanExporter):
+        def export(self, spans: object) -> SpanExportResult:
+            inside.set()
+            assert released.wait(30)
+            return SpanExportResult.SUCCESS
+
+    monkeypatch.setattr("otel_celery.sdk.traces.load_exporter", lambda *_: Slow)
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console")
+    monkeypatch.setenv("OTEL_METRICS_EXPORTER", "none")
+    exporter = Exporter(Settings(), Guard(), "me", "web", {}, gate=gate)
+    exporter.lane.put_encoded(b"", 1)
+    exporting = threads.submit(exporter.lane.export, math.inf)
+    assert inside.wait(30)
+    forking = threads.submit(gate.before_fork)
+    eventually(lambda: gate._forking)
+    assert not forking.done()
+    released.set()
+    forking.result(30)
+    exporting.result(30)
+    exporter.metering.close()
+
+
 def test_nobody_begins_to_resolve_while_a_fork_is_under_way(
     resolver: Resolver, threads: ThreadPoolExecutor
 ):
@@ -89,7 +122,7 @@ def test_a_child_has_nothing_of_it(resolver: Resolver):
     """What another thread of the parent held at the fork is held by nobody."""
     gate = opened(30)
     gate._changed.acquire()
-    gate._resolving = 1
+    gate._inside = 1
     gate.after_fork_in_child()
     assert socket.getaddrinfo is resolver
     gate.before_fork()

@@ -70,7 +70,7 @@ class Lane:
     def read(self, number: int) -> MetricsData | None:
         """Have one exporter export, and return what it was given."""
         self.settle()  # as after each slice
-        reader, exporter = self.metering._pushed[number], self.exporters[number]
+        reader, exporter = self.metering.pushed[number], self.exporters[number]
         exporter.exported.clear()
         with self.metering.gate:
             reader.read()
