@@ -44,7 +44,10 @@ FAULTS = {
     "collector": "Collector gone",
     "warm": "warm stops",
     "cold": "cold stops",
+    "own": "workers that kombu ended",
 }
+KOMBUS = "Unrecoverable error: AttributeError(\"'NoneType' object has no attribute 'hostname'\")"
+"""How a main ends, now and then, whose Redis goes away while it gives messages back."""
 
 
 class Broker(Protocol):
@@ -237,6 +240,10 @@ class Run:
     def _until(self, check: Callable[[], bool], seconds: float = 600) -> None:
         def turn() -> bool:
             self._read_on()
+            if self._worker.process.poll() is not None:
+                assert KOMBUS in self._worker.log, self._worker.log[-20_000:]
+                self._done["own"] += 1
+                self._start()
             return check()
 
         eventually(turn, seconds)
