@@ -19,7 +19,7 @@ from otel_celery.cli.ledger import build_ledger
 from otel_celery.cli.receiver import Receiver
 from otel_celery.cli.screen import View, draw
 from otel_celery.cli.stage import Stage, build_environ, find_shop, send_here
-from otel_celery.cli.store import Store
+from otel_celery.view.store import Store
 
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "demo.svg"
 SECONDS = 15.0

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from otel_celery.cli.demo import run_demo
+from otel_celery.cli.view import run_view
 from otel_celery.errors import OtelCeleryError
 
 FAILED = 1
+SECONDS, UNTIL_STOPPED = 20.0, 86400.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,7 +24,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = build_parser().parse_args(argv)
     try:
-        return run_demo(arguments.seconds, arguments.otlp or "", arguments.json, os.environ)
+        if arguments.command == "view":
+            return run_view(arguments.host, arguments.port, arguments.token)
+        default = UNTIL_STOPPED if arguments.view else SECONDS
+        return run_demo(
+            arguments.seconds or default,
+            arguments.otlp or "",
+            arguments.json,
+            os.environ,
+            view=arguments.view,
+        )
     except OtelCeleryError as fault:
         print(f"otel-celery: {fault}", file=sys.stderr)
         return FAILED
@@ -43,9 +54,17 @@ def build_parser() -> argparse.ArgumentParser:
         "The first Ctrl-C closes the shop in order.",
     )
     demo.add_argument(
-        "--seconds", type=duration, default=20.0, help="how long customers order (default: 20)"
+        "--seconds",
+        type=duration,
+        help="how long customers order (default: 20; with --view until Ctrl-C)",
     )
-    demo.add_argument(
+    where = demo.add_mutually_exclusive_group()
+    where.add_argument(
+        "--view",
+        action="store_true",
+        help="show it on the page of `otel-celery view` instead of the terminal",
+    )
+    where.add_argument(
         "--otlp",
         type=url,
         metavar="URL",
@@ -53,6 +72,24 @@ def build_parser() -> argparse.ArgumentParser:
         "screen; then only the programs' exit statuses are judged",
     )
     demo.add_argument("--json", action="store_true", help="print the result as JSON, for machines")
+    view = commands.add_parser(
+        "view",
+        help="a page for development: tasks, queues, workers, failures and traces, live",
+        description="Take OTLP over HTTP, keep the newest of it in memory, and show it on a page. "
+        "For one machine: production is the Collector and its backends.",
+        epilog="exit status: 0 stopped by Ctrl-C; 1 it cannot start; 2 wrong arguments.",
+    )
+    view.add_argument(
+        "--port", type=port, default=4318, help="of page and receiver (default: 4318); 0: any free"
+    )
+    view.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default: 127.0.0.1); any but the loopback asks for a token",
+    )
+    view.add_argument(
+        "--token", default="", help="to ask for (default: a random one where one is needed)"
+    )
     return parser
 
 
@@ -65,6 +102,12 @@ def duration(text: str) -> float:
     if not 0 < number <= 86400:
         raise expected
     return number
+
+
+def port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError("expected a port, 0 to 65535")
+    return int(text)
 
 
 def url(text: str) -> str:

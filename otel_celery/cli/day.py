@@ -12,7 +12,7 @@ from otel_celery.cli.ledger import build_ledger
 from otel_celery.cli.processes import Program
 from otel_celery.cli.show import Show
 from otel_celery.cli.stage import DemoFault, Stage
-from otel_celery.cli.store import Store
+from otel_celery.view.store import Store
 
 TICK = 0.1
 OPENING_SECONDS = 30.0

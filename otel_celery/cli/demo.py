@@ -14,13 +14,16 @@ from otel_celery.cli.day import Day, Interrupted, Interrupts
 from otel_celery.cli.receiver import Receiver
 from otel_celery.cli.show import LiveShow, PlainShow, need_rich, print_last_screen
 from otel_celery.cli.stage import Stage, build_environ, find_shop, send_here, send_there
-from otel_celery.cli.store import Store
 from otel_celery.cli.verdict import Verdict, judge, judge_exits, report
+from otel_celery.cli.view import load_server
+from otel_celery.view.store import Store
 
 OK, FAILED, INTERRUPTED = 0, 1, 130
 
 
-def run_demo(seconds: float, otlp: str, as_json: bool, environ: Mapping[str, str]) -> int:
+def run_demo(
+    seconds: float, otlp: str, as_json: bool, environ: Mapping[str, str], *, view: bool = False
+) -> int:
     """Run the shop, print what came of it, and return the exit status.
 
     Args:
@@ -28,12 +31,13 @@ def run_demo(seconds: float, otlp: str, as_json: bool, environ: Mapping[str, str
         otlp: base URL of a Collector; empty: a receiver of our own, which alone can judge.
         as_json: one JSON object on standard output, progress on standard error.
         environ: the person's variables.
+        view: show it on the page instead of in the terminal.
 
     Raises:
         OtelCeleryError: it cannot start, or a program of the shop ended too early.
     """
-    live = sys.stdout.isatty() and not (as_json or otlp)
-    if not (as_json or otlp):
+    live = sys.stdout.isatty() and not (as_json or otlp or view)
+    if not (as_json or otlp or view):
         need_rich()
     shop, store, interrupts = find_shop(), Store(), Interrupts()
     with ExitStack() as cleanup:
@@ -43,6 +47,10 @@ def run_demo(seconds: float, otlp: str, as_json: bool, environ: Mapping[str, str
         if otlp:
             environ = send_there(environ, otlp)
             remarks = [broker.remark, f"telemetry: to {otlp}; here only exit statuses are judged"]
+        elif view:
+            server = cleanup.enter_context(load_server()(store))
+            environ = send_here(environ, server.endpoint)
+            remarks = [broker.remark, f"open {server.endpoint}, Ctrl-C here closes the shop"]
         else:
             receiver = cleanup.enter_context(Receiver(store))
             environ = send_here(environ, receiver.endpoint)
@@ -66,7 +74,7 @@ def run_demo(seconds: float, otlp: str, as_json: bool, environ: Mapping[str, str
     verdict = judge_exits(exits) if otlp else judge(snapshot, stopped_at, exits)
     if as_json:
         print(json.dumps(report(snapshot, stopped_at, verdict, broker.name), indent=2))
-    elif not otlp:
+    elif not (otlp or view):
         print_last_screen(remarks, snapshot, stopped_at)
     for gap in verdict.missing:
         print(f"otel-celery demo: {gap}", file=sys.stderr)

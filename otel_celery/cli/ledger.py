@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from otel_celery import conventions as c
-from otel_celery.cli.figures import add_up, queue_rows
-from otel_celery.cli.store import Snapshot
+from otel_celery.view.figures import add_up, queue_rows
+from otel_celery.view.records import Snapshot
 
 COMES_AGAIN = (c.REQUEUED, c.RETURNED)
 """States of a delivery that ended while its message did not: it is delivered once more."""

@@ -14,7 +14,8 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from otel_celery.cli.figures import (
+from otel_celery.cli.ledger import Ledger, build_ledger
+from otel_celery.view.figures import (
     QueueRow,
     TaskRow,
     WorkerRow,
@@ -23,9 +24,8 @@ from otel_celery.cli.figures import (
     task_rows,
     worker_rows,
 )
-from otel_celery.cli.ledger import Ledger, build_ledger
-from otel_celery.cli.store import Snapshot, Span
-from otel_celery.cli.waterfall import Bar, lay_out, length, pick
+from otel_celery.view.records import Snapshot, Span
+from otel_celery.view.waterfall import Bar, lay_out, length, pick
 
 MEDIANS = 72  # columns beside a task's name that leave room for medians
 GAPS = 12  # columns more, and the table can breathe

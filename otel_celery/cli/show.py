@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol, TextIO
 
-from otel_celery.cli.store import Snapshot
 from otel_celery.errors import MissingExtra
+from otel_celery.view.records import Snapshot
 
 try:
     from rich.console import Console

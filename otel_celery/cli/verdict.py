@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from otel_celery.cli.figures import TaskRow, quantile, queue_rows, task_rows, worker_rows
 from otel_celery.cli.ledger import Ledger, build_ledger
-from otel_celery.cli.store import Snapshot
-from otel_celery.cli.waterfall import is_complete, lay_out, pick
+from otel_celery.view.figures import TaskRow, quantile, queue_rows, task_rows, worker_rows
+from otel_celery.view.records import Snapshot
+from otel_celery.view.waterfall import is_complete, lay_out, pick
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, Metri
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from otel_celery import conventions as c
-from otel_celery.cli.store import Span, Store
+from otel_celery.view.records import Span
+from otel_celery.view.store import Store
 
 NOW = 1_700_000_000.0
 WORKER, WEB = ("shop-worker", "celery@host"), ("shop-web", "web-1")
@@ -30,6 +31,8 @@ def value(plain: object) -> AnyValue:
         return AnyValue(bool_value=plain)
     if isinstance(plain, int):
         return AnyValue(int_value=plain)
+    if isinstance(plain, float):
+        return AnyValue(double_value=plain)
     return AnyValue(string_value=str(plain))
 
 
@@ -97,6 +100,12 @@ def traces(*spans: Span) -> ExportTraceServiceRequest:
             end_time_unix_nano=nanoseconds(span.end),
             attributes=pairs(span.attributes),
         )
+        if span.failure:
+            names = (c.EXCEPTION_TYPE, c.EXCEPTION_MESSAGE, c.EXCEPTION_STACKTRACE)
+            told = dict(zip(names, span.failure, strict=True))
+            sent.events.add(name=c.EXCEPTION, attributes=pairs(told))
+        for trace_id, span_id in span.links:
+            sent.links.add(trace_id=bytes.fromhex(trace_id), span_id=bytes.fromhex(span_id))
         if span.error:
             sent.status.code = 2
             sent.status.message = span.error

@@ -8,7 +8,7 @@ from otel_celery import conventions as c
 from otel_celery.cli import day as module
 from otel_celery.cli.day import Day, Interrupted, Interrupts
 from otel_celery.cli.stage import DemoFault
-from otel_celery.cli.store import Store
+from otel_celery.view.store import Store
 from tests.unit.cli_wire import PAY, WEB, metrics, number
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from otel_celery import conventions as c
-from otel_celery.cli.figures import FRESH
 from otel_celery.cli.ledger import Ledger, build_ledger
-from otel_celery.cli.store import Store
+from otel_celery.view.figures import FRESH
+from otel_celery.view.store import Store
 from tests.unit.cli_wire import NOW, PAY, WORKER, filled, metrics, number, outcome
 
 BALANCED = Ledger(published=10, ended=6, waiting=3, running=1, received=9, spoken=7, held=2)

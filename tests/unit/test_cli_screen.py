@@ -6,7 +6,6 @@ import pytest
 from rich.console import Console
 
 from otel_celery import conventions as c
-from otel_celery.cli.figures import QueueRow, WorkerRow, task_rows
 from otel_celery.cli.screen import (
     Room,
     View,
@@ -18,8 +17,9 @@ from otel_celery.cli.screen import (
     task_table,
     trace_table,
 )
-from otel_celery.cli.store import Store
-from otel_celery.cli.waterfall import lay_out
+from otel_celery.view.figures import QueueRow, WorkerRow, task_rows
+from otel_celery.view.store import Store
+from otel_celery.view.waterfall import lay_out
 from tests.unit.cli_wire import NOW, ORDER, PAY, WORKER, filled, histogram, metrics, span, traces
 
 

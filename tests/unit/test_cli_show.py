@@ -6,8 +6,8 @@ import pytest
 
 from otel_celery.cli import show as module
 from otel_celery.cli.show import PLAIN_PAUSE, LiveShow, PlainShow
-from otel_celery.cli.store import Store
 from otel_celery.errors import MissingExtra
+from otel_celery.view.store import Store
 
 
 def test_a_log_gets_every_phase_and_a_sign_of_life_now_and_then():

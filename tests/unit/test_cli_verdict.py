@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from otel_celery.cli.store import Snapshot
 from otel_celery.cli.verdict import judge, judge_exits, report
+from otel_celery.view.records import Snapshot
 from tests.unit.cli_wire import NOW, filled
 
 WELL = {"shop-web": 0, "shop-worker": 0}

@@ -23,7 +23,7 @@ LAYERS = {
     "process": "process exporter lane_metrics sdk wire relay vitals speaker lanes courier worker"
     " hooks pool_process fork_gate sentry sentry_main sentry_task sentry_event",
     "top": "bootstrap",
-    "tools": "__init__ auto distro configurator cli testing",
+    "tools": "__init__ auto distro configurator cli view testing",
 }
 LAYER = {room: number for number, rooms in enumerate(LAYERS.values()) for room in rooms.split()}
 SDK_ROOMS = {"sdk", "lanes", "relay", "configurator", "testing"}

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from otel_celery.cli.receiver import PROTOBUF, Receiver
-from otel_celery.cli.store import Store
+from otel_celery.cli.receiver import Receiver
+from otel_celery.view.intake import MAX_BODY, PROTOBUF
+from otel_celery.view.store import Store
 from tests.unit.cli_wire import ORDER, traces
 
 BODY = traces(*ORDER).SerializeToString()
@@ -45,10 +46,10 @@ def test_one_connection_serves_many_requests(connection, store):
     ("body", "changes", "answer"),
     [
         pytest.param(
-            b"{}",
-            {"Content_Type": "application/json"},
-            (415, b"expected application/x-protobuf, got application/json"),
-            id="json",
+            b"text",
+            {"Content_Type": "text/plain"},
+            (415, b"expected application/x-protobuf or application/json, got text/plain"),
+            id="text",
         ),
         pytest.param(
             BODY,
@@ -58,8 +59,8 @@ def test_one_connection_serves_many_requests(connection, store):
         ),
         pytest.param(
             b"",
-            {"Content_Length": "67108865"},
-            (413, b"expected at most 67108864 bytes"),
+            {"Content_Length": str(MAX_BODY + 1)},
+            (413, b"expected at most %d bytes" % MAX_BODY),
             id="too-large",
         ),
         pytest.param(

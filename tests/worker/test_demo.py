@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from otel_celery.cli.receiver import Receiver
-from otel_celery.cli.store import Store
-from otel_celery.cli.waterfall import is_complete
+from otel_celery.view.store import Store
+from otel_celery.view.waterfall import is_complete
 from tests.services import missing
 
 DEMO = [sys.executable, "-m", "otel_celery.cli", "demo"]

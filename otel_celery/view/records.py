@@ -1,28 +1,28 @@
-"""What telemetry has arrived, ready to be asked about?"""
+"""What is a span, a counter and a histogram, once it has been read from OTLP?"""
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
-    ExportMetricsServiceRequest,
-)
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-from opentelemetry.proto.metrics.v1.metrics_pb2 import (
-    HistogramDataPoint,
-    Metric,
-    NumberDataPoint,
-)
+from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, NumberDataPoint
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-SERVICE, INSTANCE = "service.name", "service.instance.id"
+from otel_celery import conventions as c
+
 KINDS = {1: "internal", 2: "server", 3: "client", 4: "producer", 5: "consumer"}
 SECOND = 10**9  # nanoseconds; whole, so that division is exact to the last bit
+
+
+class Failure(NamedTuple):
+    """The last exception that a span recorded."""
+
+    type: str
+    message: str
+    traceback: str  # empty: it had none
 
 
 class Span(NamedTuple):
@@ -38,6 +38,8 @@ class Span(NamedTuple):
     service: str
     error: str = ""  # empty: no error status; else its description or "error"
     attributes: Mapping[str, object] = {}
+    failure: Failure | None = None
+    links: tuple[tuple[str, str], ...] = ()  # trace and span ids
 
 
 class Series(NamedTuple):
@@ -53,11 +55,15 @@ class Series(NamedTuple):
         return next((value for name, value in self.attributes if name == key), None)
 
 
-class Number(NamedTuple):
+@dataclass(frozen=True)
+class Number:
     """The latest value of a counter or gauge, and when it was true."""
 
     value: float
     at: float
+
+    def __add__(self, later: Number) -> Number:
+        return Number(self.value + later.value, max(self.at, later.at))
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,16 @@ class Histogram:
     counts: tuple[int, ...]
     at: float
 
+    def __add__(self, other: Histogram) -> Histogram:
+        """Return both as one; without buckets where their bounds differ."""
+        counts: tuple[int, ...] = ()
+        bounds: tuple[float, ...] = ()
+        if self.bounds == other.bounds:
+            bounds = self.bounds
+            counts = tuple(a + b for a, b in zip(self.counts, other.counts, strict=True))
+        latest = max(self.at, other.at)
+        return Histogram(self.count + other.count, self.total + other.total, bounds, counts, latest)
+
 
 class Snapshot(NamedTuple):
     """All that was known at one moment; nothing in it changes any more."""
@@ -77,64 +93,6 @@ class Snapshot(NamedTuple):
     numbers: Mapping[Series, Number]
     histograms: Mapping[Series, Histogram]
     traces: Mapping[str, Mapping[str, Span]]  # trace id -> span id -> span
-
-
-class Store:
-    """Spans by trace, and the newest cumulative point of every series.
-
-    Written by the receiver's threads, read as snapshots. A span that arrives twice (an exporter
-    that tried again) is one span; a point older than the one held is dropped. Histograms with
-    exponential buckets are not kept.
-
-    Args:
-        max_traces: traces held; the one that began to arrive first leaves first.
-    """
-
-    def __init__(self, max_traces: int = 2000) -> None:
-        self._lock = threading.Lock()
-        self._max_traces = max_traces
-        self._traces: OrderedDict[str, dict[str, Span]] = OrderedDict()
-        self._numbers: dict[Series, Number] = {}
-        self._histograms: dict[Series, Histogram] = {}
-
-    def snapshot(self) -> Snapshot:
-        with self._lock:
-            traces = {trace_id: dict(spans) for trace_id, spans in self._traces.items()}
-            return Snapshot(dict(self._numbers), dict(self._histograms), traces)
-
-    def add_traces(self, request: ExportTraceServiceRequest) -> None:
-        spans = [
-            read_span(span, str(attributes(resource_spans.resource.attributes).get(SERVICE, "")))
-            for resource_spans in request.resource_spans
-            for scope_spans in resource_spans.scope_spans
-            for span in scope_spans.spans
-        ]
-        with self._lock:
-            for span in spans:
-                self._traces.setdefault(span.trace_id, {})[span.span_id] = span
-            while len(self._traces) > self._max_traces:
-                self._traces.popitem(last=False)
-
-    def add_metrics(self, request: ExportMetricsServiceRequest) -> None:
-        with self._lock:
-            for resource_metrics in request.resource_metrics:
-                resource = attributes(resource_metrics.resource.attributes)
-                owner = str(resource.get(SERVICE, "")), str(resource.get(INSTANCE, ""))
-                for scope_metrics in resource_metrics.scope_metrics:
-                    for metric in scope_metrics.metrics:
-                        self._add(metric, *owner)
-
-    def _add(self, metric: Metric, service: str, instance: str) -> None:
-        for point in (*metric.sum.data_points, *metric.gauge.data_points):
-            series = read_series(metric.name, point, service, instance)
-            number = read_number(point)
-            if series not in self._numbers or self._numbers[series].at <= number.at:
-                self._numbers[series] = number
-        for histogram_point in metric.histogram.data_points:
-            series = read_series(metric.name, histogram_point, service, instance)
-            histogram = read_histogram(histogram_point)
-            if series not in self._histograms or self._histograms[series].at <= histogram.at:
-                self._histograms[series] = histogram
 
 
 def read_span(span: trace_pb2.Span, service: str) -> Span:
@@ -150,7 +108,18 @@ def read_span(span: trace_pb2.Span, service: str) -> Span:
         service=service,
         error=(span.status.message or "error") if failed else "",
         attributes=attributes(span.attributes),
+        failure=read_failure(span),
+        links=tuple((link.trace_id.hex(), link.span_id.hex()) for link in span.links),
     )
+
+
+def read_failure(span: trace_pb2.Span) -> Failure | None:
+    for event in reversed(span.events):
+        if event.name == c.EXCEPTION:
+            told = attributes(event.attributes)
+            keys = c.EXCEPTION_TYPE, c.EXCEPTION_MESSAGE, c.EXCEPTION_STACKTRACE
+            return Failure(*(str(told.get(key, "")) for key in keys))
+    return None
 
 
 def read_series(
@@ -170,7 +139,7 @@ def read_histogram(point: HistogramDataPoint) -> Histogram:
 
 
 def attributes(pairs: Iterable[KeyValue]) -> dict[str, object]:
-    return {pair.key: read_value(pair.value) for pair in pairs}
+    return {sys.intern(pair.key): read_value(pair.value) for pair in pairs}
 
 
 def read_value(value: AnyValue) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from otel_celery.cli.store import Span
+from otel_celery.view.records import Span
 
 
 class Bar(NamedTuple):

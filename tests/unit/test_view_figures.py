@@ -3,21 +3,22 @@ from __future__ import annotations
 import pytest
 
 from otel_celery import conventions as c
-from otel_celery.cli.figures import (
+from otel_celery.view.figures import (
     FRESH,
     QueueRow,
     TaskRow,
     WorkerRow,
-    add,
     quantile,
     queue_rows,
     task_rows,
     worker_rows,
 )
-from otel_celery.cli.store import Histogram, Store
+from otel_celery.view.records import Histogram
+from otel_celery.view.store import Store
 from tests.unit.cli_wire import NOW, PAY, WORKER, filled, metrics, number
 
 BOUNDS = (0.1, 1.0)
+READ = QueueRow("orders", 2, 1.5, unacked=1, published=10)
 
 
 def buckets(*counts: int) -> Histogram:
@@ -38,23 +39,26 @@ def test_a_task_has_one_row_with_all_its_outcomes():
             timeout=0,
             wait=buckets(4, 2, 1),
             run=buckets(5, 2, 0),
+            outcomes={c.SUCCESS: 3, c.FAILURE: 2, c.RETRY: 1, c.REQUEUED: 1},
         )
     ]
 
 
 def test_what_is_unacknowledged_does_not_wait_in_the_queue():
-    assert queue_rows(filled().snapshot(), NOW) == [QueueRow("orders", 2, 1.5)]
+    assert queue_rows(filled().snapshot(), NOW) == [
+        QueueRow("orders", 2, 1.5, unacked=1, published=10)
+    ]
 
 
 def test_an_old_reading_of_a_queue_is_not_known():
     rows = queue_rows(filled().snapshot(), NOW + FRESH + 1)
-    assert rows == [QueueRow("orders", None, None)]
+    assert rows == [QueueRow("orders", None, None, published=10)]
 
 
 def test_a_queue_that_nobody_has_read_is_not_empty():
     store = Store()
     store.add_metrics(metrics(WORKER, number(c.SENT_MESSAGES, 1, PAY)))
-    assert queue_rows(store.snapshot(), NOW) == [QueueRow("orders", None, None)]
+    assert queue_rows(store.snapshot(), NOW) == [QueueRow("orders", None, None, published=1)]
 
 
 def test_two_readers_of_one_queue_are_not_added():
@@ -67,7 +71,18 @@ def test_two_readers_of_one_queue_are_not_added():
 
 def test_a_worker_is_one_row_whatever_its_processes_do():
     assert worker_rows(filled().snapshot(), NOW) == [
-        WorkerRow("celery@host", 3.0, 4, active=1, reserved=0, scheduled=1, exits={"signal": 2})
+        WorkerRow(
+            "celery@host",
+            3.0,
+            4,
+            active=1,
+            reserved=0,
+            scheduled=1,
+            exits={"signal": 2},
+            pool_type="prefork",
+            processed=7,
+            failed=1,
+        )
     ]
 
 
@@ -88,10 +103,12 @@ def test_a_quantile_is_found_within_its_bucket(histogram, share, expected):
 
 def test_histograms_with_other_bounds_add_their_counts_only():
     other = Histogram(1, 2.0, (5.0,), (1, 0), NOW + 1)
-    assert add(buckets(1, 1, 0), other) == Histogram(3, 2.0, (), (), NOW + 1)
+    assert buckets(1, 1, 0) + other == Histogram(3, 2.0, (), (), NOW + 1)
 
 
 def test_a_count_over_all_queues_is_no_queue():
     store = filled()
     store.add_metrics(metrics(WORKER, number(c.QUEUE_DEPTH, 9, {c.QUEUE_STATE: "unacked"})))
-    assert queue_rows(store.snapshot(), NOW) == [QueueRow("orders", 2, 1.5)]
+    assert queue_rows(store.snapshot(), NOW) == [
+        QueueRow("orders", 2, 1.5, unacked=1, published=10)
+    ]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from otel_celery.cli.waterfall import Bar, is_complete, lay_out, pick
+from otel_celery.view.waterfall import Bar, is_complete, lay_out, pick
 from tests.unit.cli_wire import ORDER, span
 
 CALLER, PUBLISH, PROCESS, BANK = ORDER

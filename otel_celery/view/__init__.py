@@ -1,0 +1,1 @@
+"""The page of `otel-celery view`: what workers told, in memory, for one machine."""
