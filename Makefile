@@ -12,13 +12,16 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.10 --generat
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
 	--override requirements/override.txt
 
+# Whom `make bench` compares with, each in a virtualenv of its own with the Celery of the lock.
+PEERS := elastic-apm ddtrace sentry-sdk newrelic flower
+
 # Tests with real workers wait most of the time: four files at once, each on its own brokers.
 SIDE_BY_SIDE := -n 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo stack collector collector-sources test test-stack test-faults test-celery test-all \
-	check check-lock audit docs results picture pictures lock clean
+	bench bench-quick check check-lock audit docs results picture pictures lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -61,10 +64,16 @@ test-all: $(VENV)/.ready ## and what takes long, on every Python found here x ev
 	@$(BIN)/pytest $(SIDE_BY_SIDE) -m "not stack" $(ARGS)
 	@$(BIN)/python tests/matrix.py --all
 
+bench: $(VENV)/.ready ## what observing costs, beside the peers; hours on a quiet machine, ARGS=--quick minutes
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-quick: $(VENV)/.ready ## instructions that a task costs more than under Celery alone, against the limits kept
+	@$(BIN)/python -m benchmarks.quick $(ARGS)
+
 check: $(VENV)/.ready check-lock ## lint, format, types, lock
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy otel_celery collector $(wildcard tests/typing)
+	@$(BIN)/mypy otel_celery collector benchmarks $(wildcard tests/typing)
 
 # Compiling again over a copy keeps every version that still fits: a difference is a stale lock.
 check-lock: $(VENV)/.ready
@@ -82,6 +91,7 @@ audit: $(VENV)/.uv ## every locked version against the known vulnerabilities; ne
 
 docs: $(VENV)/.ready ## the tables of the docs anew, rules and dashboards, from the code
 	@$(BIN)/python -m tests.tables
+	@$(BIN)/python -m benchmarks.plot
 	@$(BIN)/python -m collector.catalogue
 
 picture: $(VENV)/.ready ## docs/demo.svg anew, from a run of the demo
@@ -97,6 +107,8 @@ lock: $(VENV)/.uv ## newest versions that fit pyproject.toml, with hashes
 	@echo ddtrace | $(COMPILE) --upgrade --no-emit-package opentelemetry-api \
 		--no-emit-package typing-extensions - -o tests/faults/ddtrace.txt
 	@$(COMPILE) --upgrade --all-extras pyproject.toml -o requirements/dev.txt
+	@for peer in $(PEERS); do printf '%s\n' celery 'kombu[redis]' packaging $$peer \
+		| $(COMPILE) --upgrade -c requirements/dev.txt - -o benchmarks/peers/$$peer.txt; done
 
 clean: ## what was built, virtualenvs and caches included
 	rm -rf $(VENV) .matrix build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

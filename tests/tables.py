@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from benchmarks import page as performance
 from otel_celery import conventions as c
 from otel_celery.lane_metrics import LANE_METRICS
 from otel_celery.outcome import HowEnded, judge
@@ -235,6 +236,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "faults-versions": results.versions,
     "celery-suites": suites.page,
     "celery-suites-versions": suites.versions,
+    **performance.TABLES,
 }
 
 

@@ -1,0 +1,1 @@
+"""What does observing a task cost, with us and with others?"""
