@@ -23,8 +23,9 @@ from benchmarks.sink import sinking
 
 LIMITS = Path(__file__).with_name("limits.json")
 TASKS, ROUNDS = 50, 3
-MARGIN = 1.08
-"""Of a new limit over what was measured: 2 % for the method, the rest for another processor."""
+MARGIN = 1.12
+"""Of a new limit over what was measured: runs differ by up to 4 %, builds of Python by 3 % after
+scaling, and the rest is for another processor."""
 WORDS = {"hot": "in its way", "all": "with the background"}
 
 
