@@ -24,8 +24,8 @@ LOCK = ROOT / "requirements" / "dev.txt"
 UV = Path(sys.executable).with_name("uv")
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 CELERYS = ("5.4", "5.5", "5.6", "5.7")
-EXTRAS = ("contrib", "demo", "grpc", "prometheus", "redis", "sentry", "system-metrics")
-TOOLS = ("boto3", "eventlet", "gevent", "hypothesis", "pytest", "sqlalchemy")
+EXTRAS = ("contrib", "demo", "grpc", "prometheus", "redis", "sentry", "system-metrics", "view")
+TOOLS = ("boto3", "eventlet", "gevent", "httpx", "hypothesis", "pytest", "sqlalchemy")
 BATCHES = "celery-batches==0.11"
 AT_ONCE = 2  # pairs
 PATIENCE = 900  # seconds for one run of pytest, on a machine that is busy

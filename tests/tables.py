@@ -15,6 +15,8 @@ from otel_celery import conventions as c
 from otel_celery.lane_metrics import LANE_METRICS
 from otel_celery.outcome import HowEnded, judge
 from otel_celery.settings import rows as settings
+from otel_celery.view.intake import MAX_BODY
+from otel_celery.view.store import Limits
 from tests.faults import results
 from tests.suites import results as suites
 from tests.worker.expected import ALL, CASES
@@ -220,7 +222,27 @@ def series() -> str:
     return table(("metric", "points", "series with buckets", "series, native histograms"), rows)
 
 
+MIB, KIB = 1024 * 1024, 1024
+
+
+def view_limits() -> str:
+    most = Limits()
+    rows = [
+        ("traces", f"{most.traces:,}; the oldest leave first"),
+        ("spans", f"{most.spans:,}, and {most.trace_spans:,} in one trace"),
+        (
+            "bytes of spans, as they were sent",
+            f"{most.span_bytes // MIB} MiB, and a quarter of that in one trace",
+        ),
+        ("series", f"{most.series:,}; those that were not told for longest leave first"),
+        ("bytes of one point", f"{most.point_bytes // KIB} KiB"),
+        ("bytes of one request", f"{MAX_BODY // MIB} MiB, also when unpacked"),
+    ]
+    return table(["what", "at most"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "view-limits": view_limits,
     "metrics": metrics,
     "metrics-in-full": metrics_in_full,
     "lane-metrics": lane_metrics,

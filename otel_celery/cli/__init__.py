@@ -8,12 +8,13 @@ import sys
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from otel_celery.cli.day import UNTIL_STOPPED
 from otel_celery.cli.demo import run_demo
 from otel_celery.cli.view import run_view
 from otel_celery.errors import OtelCeleryError
 
 FAILED = 1
-SECONDS, UNTIL_STOPPED = 20.0, 86400.0
+SECONDS = 20.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -18,6 +18,8 @@ TICK = 0.1
 OPENING_SECONDS = 30.0
 DRAIN_SECONDS = 30.0
 CLOSING_SECONDS = 20.0
+UNTIL_STOPPED = 86400.0
+"""Seconds of selling that stand for: until somebody asks to end."""
 
 
 class Interrupted(Exception):
@@ -111,7 +113,8 @@ class Day:
                     raise fault(program, f"ended with {program.status}")
             if done():
                 return True
-            self._show.tell(phase, f"{spent:.0f} of at most {seconds:.0f} s")
+            most = "" if seconds == UNTIL_STOPPED else f" of at most {seconds:.0f}"
+            self._show.tell(phase, f"{spent:.0f}{most} s")
             time.sleep(TICK)
         return done()
 

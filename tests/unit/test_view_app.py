@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import re
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
-from starlette.testclient import TestClient
+from starlette.applications import Starlette
 
 from otel_celery.view import app as module
 from otel_celery.view.app import PAGES, STATIC, build_app
@@ -16,7 +19,6 @@ from otel_celery.view.intake import JSON, PROTOBUF
 from otel_celery.view.store import Store
 from tests.unit.cli_wire import NOW, ORDER, filled, traces
 from tests.unit.test_view_intake import as_json
-from tests.waiting import eventually
 
 TOKEN = "a-token-of-some-length"
 BODY = traces(*ORDER)
@@ -24,8 +26,31 @@ HERE = "http://127.0.0.1:4318"
 APIS = ("status", "tasks", "queues", "workers", "failures", "search")
 
 
-def browser(store: Store, token: str = "", at: str = HERE) -> TestClient:
-    return TestClient(build_app(store, token, lambda: NOW), at, follow_redirects=False)
+class Client:
+    """Asks an app, and keeps its cookies."""
+
+    def __init__(self, app: Starlette, at: str) -> None:
+        self.app, self._at = app, at
+        self._cookies = httpx.Cookies()
+
+    def get(self, path: str, **given: Any) -> httpx.Response:
+        return asyncio.run(self.ask("GET", path, **given))
+
+    def post(self, path: str, **given: Any) -> httpx.Response:
+        return asyncio.run(self.ask("POST", path, **given))
+
+    async def ask(self, method: str, path: str, **given: Any) -> httpx.Response:
+        way = httpx.ASGITransport(app=self.app)
+        async with httpx.AsyncClient(
+            transport=way, base_url=self._at, cookies=self._cookies
+        ) as client:
+            answer = await client.request(method, path, **given)
+            self._cookies = client.cookies
+            return answer
+
+
+def browser(store: Store, token: str = "", at: str = HERE) -> Client:
+    return Client(build_app(store, token, lambda: NOW), at)
 
 
 @pytest.mark.parametrize(
@@ -89,8 +114,18 @@ def test_a_trace_is_there_or_it_is_not():
 
 
 def test_history_is_noted_while_the_server_runs():
-    with browser(filled()) as client:
-        eventually(lambda: client.get("/api/queues").json()["queues"][0]["depth"][-1] == 2)
+    client = browser(filled())
+
+    async def depth() -> float | None:
+        async with client.app.router.lifespan_context(client.app):
+            for _ in range(1000):
+                told = (await client.ask("GET", "/api/queues")).json()["queues"][0]["depth"][-1]
+                if told is not None:
+                    return told
+                await asyncio.sleep(0.02)
+        return None
+
+    assert asyncio.run(depth()) == 2
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/token", "/api/tasks", "/v1/none", "/static/app.js"])
@@ -99,7 +134,7 @@ def test_every_answer_forbids_what_the_page_does_not_need(path):
     assert headers["content-security-policy"].startswith("default-src 'none'; script-src 'self';")
     assert "unsafe" not in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
     assert "access-control-allow-origin" not in headers
 
 

@@ -148,3 +148,10 @@ def test_an_interrupt_closes_the_shop_in_order(tmp_path):
     assert demo.returncode == 0, said.decode()
     assert b"The ledger holds" in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_page_is_offered_instead_of_the_screen(tmp_path):
+    ended = run(tmp_path, "--view", "--seconds", "2")
+    assert ended.returncode == 0, ended.stderr
+    assert "otel-celery demo: open http://127.0.0.1:" in ended.stdout
+    assert "The ledger holds" in ended.stdout

@@ -8,14 +8,20 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from otel_celery.view.server import Server
+from otel_celery.view.store import Store
 from tests.services import HOST, free_port, missing, running
 from tests.waiting import eventually
 from tests.worker import harness
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+expect, sync_playwright = playwright.expect, playwright.sync_playwright
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 SENDER = """
@@ -305,3 +311,23 @@ def test_all_of_it_can_be_done_from_the_keyboard(page):
     expect(shown.first).to_have_attribute("aria-selected", "true")
     page.go_back()
     expect(page.get_by_role("heading", level=1)).to_have_text("Search")
+
+
+def test_whoever_has_the_token_gets_in(chromium):
+    """Asked for once, kept in a cookie that scripts cannot read."""
+    token = "a-token-of-some-length"
+    with Server(Store(), token=token) as server:
+        context = chromium.new_context(base_url=server.endpoint)
+        context.set_default_timeout(PATIENCE)
+        page = context.new_page()
+        page.goto("/workers")
+        expect(page).to_have_url(f"{server.endpoint}/token")
+        page.get_by_label("Token").fill("not that one, I fear")
+        page.keyboard.press("Enter")
+        expect(page.get_by_label("Token")).to_have_value("")
+        page.get_by_label("Token").fill(token)
+        page.get_by_role("button", name="Open").click()
+        expect(page.get_by_role("heading", name="No task has ended yet")).to_be_visible()
+        expect(page.get_by_label("Commands")).to_contain_text(f"ENDPOINT={server.endpoint}")
+        assert page.evaluate("document.cookie") == ""
+        context.close()

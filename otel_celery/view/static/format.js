@@ -6,6 +6,7 @@ export function seconds(value) {
   if (value === null || value === undefined) return NONE;
   if (value < 0.0095) return value === 0 ? "0 ms" : value < 0.001 ? "<1 ms" : `${(value * 1000).toFixed(1)} ms`;
   if (value < 0.9995) return `${Math.round(value * 1000)} ms`;
+  if (value < 59.95 && Number.isInteger(value)) return `${value} s`;
   if (value < 59.95) return `${value.toFixed(value < 9.995 ? 2 : 1)} s`;
   if (value < 3600) return `${Math.floor(value / 60)} min ${Math.round(value % 60) % 60} s`;
   return `${Math.floor(value / 3600)} h ${Math.floor((value % 3600) / 60)} min`;

@@ -11,9 +11,21 @@ function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
+const FEWEST = 12; // steps that are drawn where little is known yet: a minute
+
+// Leave out the time before anything was known: a new page would be an empty one.
+function begin(lines) {
+  const known = lines.map((line) => line.findIndex((value) => value !== null)).filter((at) => at >= 0);
+  const all = lines[0]?.length ?? 0;
+  return Math.max(Math.min(...known, all - FEWEST), 0);
+}
+
 // lines: [{ values, cls }]; null is a gap.
-export function sparkline(cell, lines) {
+export function sparkline(cell, given) {
+  const from = begin(given.map(({ values }) => values));
+  const lines = given.map(({ values, cls }) => ({ values: values.slice(from), cls }));
   const image = cell.querySelector("svg") ?? cell.insertBefore(blank(), cell.firstChild);
+  image.setAttribute("viewBox", `0 0 ${lines[0].values.length - 1} 20`);
   const most = Math.max(...lines.flatMap(({ values }) => values), 0) || 1;
   lines.forEach(({ values, cls }, place) => {
     const path = image.children[place] ?? image.appendChild(svg("path", { class: cls }));
@@ -33,7 +45,7 @@ export function sparkline(cell, lines) {
 
 function blank() {
   return svg("svg", {
-    class: "spark", viewBox: "0 0 59 20", preserveAspectRatio: "none", "aria-hidden": "true",
+    class: "spark", preserveAspectRatio: "none", "aria-hidden": "true",
   });
 }
 
@@ -61,7 +73,7 @@ export function plot(title, format) {
         legend: { live: true },
         scales: { x: { range: () => edges }, y: { range: (_, low, high) => [0, Math.max(high * 1.1, 1)] } },
         axes: [
-          { ...axis, values: (_, splits) => splits.map((at) => hour(at)), space: 60, incrs: [60, 120, 300], size: 28 },
+          { ...axis, values: (_, splits) => splits.map((at) => hour(at, at % 60)), space: 64, incrs: [15, 30, 60, 120], size: 28 },
           { ...axis, values: (_, splits) => splits.map(format), size: 52, space: 36 },
         ],
         series: [
@@ -86,7 +98,10 @@ export function plot(title, format) {
 
   return {
     node,
-    update(times, lines) {
+    update(allTimes, given) {
+      const from = begin(given.map(({ values }) => values));
+      const times = allTimes.slice(from);
+      const lines = given.map((line) => ({ ...line, values: line.values.slice(from) }));
       const wanted = JSON.stringify(lines.map(({ label }) => label));
       edges = [times[0], times[times.length - 1]];
       if (wanted !== shape) {

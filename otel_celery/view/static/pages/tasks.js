@@ -18,7 +18,7 @@ const COLUMNS = [
     label: "Last 5 minutes",
     cls: "trend",
     fill(cell, row) {
-      sparkline(cell, [{ values: row.rate, cls: "ok" }, { values: row.bad_rate, cls: "bad" }]);
+      sparkline(cell, [{ values: row.rate, cls: "ok" }, { values: row.bad ? row.bad_rate : [], cls: "bad" }]);
       if (!cell.lastElementChild.matches("span")) cell.append(h("span"));
       say(cell.lastElementChild, rate(last(row.rate)));
     },

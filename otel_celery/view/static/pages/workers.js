@@ -14,7 +14,7 @@ const COLUMNS = [
   {
     label: "Status",
     cls: "two status",
-    fill: (cell, row) => twoLines(cell, status(row), `heartbeat ${seconds(row.heartbeat_age)} ago`),
+    fill: (cell, row) => twoLines(cell, status(row), `heartbeat ${seconds(Math.round(row.heartbeat_age))} ago`),
     tone: (row) => (row.alive ? (row.connected === false ? "warn" : "good") : "bad"),
   },
   {
