@@ -65,9 +65,10 @@ class Tail:
         with self._path.open("rb") as file:
             file.seek(self._read)
             for line in file:
-                if line.endswith(b"\n"):
-                    self._read += len(line)
-                    yield json.loads(line)
+                if not line.endswith(b"\n"):
+                    return  # its rest comes in a moment, and would be taken for a line
+                self._read += len(line)
+                yield json.loads(line)
 
 
 class Books:
