@@ -21,7 +21,7 @@ SIDE_BY_SIDE := -n 4 --dist loadfile
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo stack collector collector-sources test test-stack test-faults test-celery test-all \
-	bench bench-quick check check-lock audit docs results picture pictures lock clean
+	bench bench-quick check check-lock audit docs results picture view-picture pictures lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -96,6 +96,9 @@ docs: $(VENV)/.ready ## the tables of the docs anew, rules and dashboards, from 
 
 picture: $(VENV)/.ready ## docs/demo.svg anew, from a run of the demo
 	@$(BIN)/python -m tests.picture
+
+view-picture: $(VENV)/.ready ## docs/view-*.png anew, from two minutes of the demo; needs chromium
+	@$(BIN)/python -m tests.view_picture
 
 pictures: $(VENV)/.ready ## docs/dashboards/*.svg anew, from ten minutes of the shop
 	@$(BIN)/python -m collector.catalogue.picture $(ARGS)

@@ -80,8 +80,11 @@ def answers(url: str) -> bool:
 
 @pytest.fixture(scope="module")
 def chromium(shown: Shown) -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = driver.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
         yield browser
         browser.close()
 
@@ -101,7 +104,6 @@ def page(chromium: Browser, shown: Shown, size: dict[str, int], scheme: str) -> 
     """Yield a page of the browser that must not complain about anything."""
     context = chromium.new_context(base_url=shown.url, viewport=size, color_scheme=scheme)
     context.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
     page = context.new_page()
     complaints: list[str] = []
     asked: list[str] = []
@@ -331,3 +333,14 @@ def test_whoever_has_the_token_gets_in(chromium):
         expect(page.get_by_label("Commands")).to_contain_text(f"ENDPOINT={server.endpoint}")
         assert page.evaluate("document.cookie") == ""
         context.close()
+
+
+def test_a_server_that_is_gone_is_said_so_and_found_again(chromium):
+    with Server(Store()) as server:
+        page = chromium.new_page()
+        page.goto(server.endpoint)
+        expect(page.locator("#live")).to_have_text("live")
+    expect(page.locator("#live")).to_have_text("no answer")
+    with Server(Store(), port=server.port):
+        expect(page.locator("#live")).to_have_text("live")
+        page.close()

@@ -12,6 +12,7 @@ import * as workers from "/static/pages/workers.js";
 
 const PAGES = { "": tasks, queues, workers, failures, search, traces: trace, about };
 const PAUSE = 1000;
+const PATIENCE = 10_000;
 const main = document.getElementById("main");
 const live = document.getElementById("live");
 const quick = document.getElementById("quick");
@@ -33,30 +34,34 @@ function show(moved) {
     if (here) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  const update = page.build(body, { place, rest, title, go, again: () => ask() });
+  const update = page.build(body, { place, rest, title, go });
   ask = async () => {
     clearTimeout(timer);
     try {
-      const answer = await fetch(page.url(new URL(location.href), rest), { cache: "no-store" });
+      const told = await answerOf(page.url(new URL(location.href), rest));
       if (mine !== shown) return;
-      if (answer.status === 401) return location.assign("/token");
-      if (!answer.ok && answer.status !== 404) throw new Error(`HTTP ${answer.status}`);
-      const told = answer.ok ? await answer.json() : null;
-      if (mine !== shown) return;
+      if (told === undefined) return tell("gone", "no answer");
       update(told);
       body.dataset.ready = "yes";
-      tell("live", "live");
-    } catch (fault) {
-      if (!(fault instanceof TypeError) && !fault.message.startsWith("HTTP")) console.error(fault);
-      if (mine === shown) tell("gone", "no answer");
+      if (!document.hidden) tell("live", "live");
+    } finally {
+      if (mine === shown && !document.hidden) timer = setTimeout(ask, PAUSE);
     }
-    if (mine === shown && !document.hidden) timer = setTimeout(ask, PAUSE);
   };
   if (moved) {
     scrollTo(0, 0);
     main.focus({ preventScroll: true });
   }
   ask();
+}
+
+// Return what the server says: null for what is not there, undefined if it says nothing.
+async function answerOf(address) {
+  const given = { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) };
+  const answer = await fetch(address, given).catch(() => undefined);
+  if (answer?.status === 401) location.assign("/token");
+  if (answer?.status === 404) return null;
+  return answer?.ok ? answer.json().catch(() => undefined) : undefined;
 }
 
 function tell(state, word) {
@@ -72,9 +77,9 @@ function go(address, replace = false) {
 // The footer, ten times less often than the page.
 async function tellKept() {
   if (!document.hidden) {
-    const answer = await fetch("/api/status", { cache: "no-store" }).catch(() => null);
-    if (answer?.ok) {
-      const { kept, limits } = await answer.json();
+    const told = await answerOf("/api/status");
+    if (told) {
+      const { kept, limits } = told;
       const dropped = kept.dropped_spans + kept.dropped_points;
       say(
         document.getElementById("kept"),

@@ -69,6 +69,7 @@ export function plot(title, format) {
       {
         width: box.clientWidth || 300,
         height: 170,
+        padding: [8, 30, 0, 0], // room for half of the last hour
         cursor: { drag: { x: false, y: false }, points: { size: 6 } },
         legend: { live: true },
         scales: { x: { range: () => edges }, y: { range: (_, low, high) => [0, Math.max(high * 1.1, 1)] } },

@@ -16,7 +16,7 @@ const COLUMNS = [
   { label: "Last 5 minutes", cls: "trend", fill: (cell, row) => sparkline(cell, [{ values: row.depth, cls: "ok" }]) },
   { label: "Waiting", cls: "num", text: (row) => count(row.waiting) },
   { label: "Oldest", cls: "num", text: (row) => (row.waiting ? seconds(row.oldest_age) : NONE) },
-  { label: "Unacknowledged", cls: "num", text: (row) => count(row.unacked) },
+  { label: "Unacked", cls: "num", text: (row) => count(row.unacked) },
   { label: "Published", cls: "num", text: (row) => count(row.published) },
   {
     label: "Taken by",
