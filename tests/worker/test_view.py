@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from otel_celery import conventions as c
+from otel_celery.view.records import Failure
 from otel_celery.view.server import Server
 from otel_celery.view.store import Store
 from tests.services import HOST, free_port, missing, running
+from tests.unit.cli_wire import span, traces
 from tests.waiting import eventually
 from tests.worker import harness
 
@@ -221,8 +224,7 @@ def test_queues_and_workers_are_shown(page):
     expect(cell(page, harness.NODE, "Pool and queues")).to_contain_text("prefork, celery")
 
 
-@light
-def test_a_failure_leads_to_its_traceback_and_its_trace(page):
+def test_a_failure_leads_to_its_traceback_and_its_trace(page, size):
     opened(page, "/failures")
     row = page.locator("details").filter(has_text="shop_of_cases.failure")
     row.locator("summary").click()
@@ -232,6 +234,8 @@ def test_a_failure_leads_to_its_traceback_and_its_trace(page):
     chosen = page.locator('[role="treeitem"][aria-selected="true"]')
     expect(chosen).to_contain_text("process shop_of_cases.failure")
     expect(page.get_by_label("Traceback")).to_contain_text("ValueError: boom")
+    assert page.evaluate(TOO_FAINT) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
 
 
 @light
@@ -343,4 +347,20 @@ def test_a_server_that_is_gone_is_said_so_and_found_again(chromium):
     expect(page.locator("#live")).to_have_text("no answer")
     with Server(Store(), port=server.port):
         expect(page.locator("#live")).to_have_text("live")
+        page.close()
+
+
+def test_what_people_call_their_tasks_is_text_and_nothing_else(chromium):
+    name = "<img src=x onerror=alert(1)>"
+    told = {c.TASK_STATE: c.FAILURE, c.TASK_NAME: name, c.MESSAGE_ID: name, c.ERROR_TYPE: name}
+    failed = span(1, name, "consumer", (0, 1), error=name)
+    failed = failed._replace(attributes=told, failure=Failure(name, name, name))
+    store = Store()
+    store.add_traces(traces(failed))
+    with Server(store) as server:
+        page = chromium.new_page(base_url=server.endpoint)
+        for path in ("/failures", "/search", f"/traces/{failed.trace_id}?span={failed.span_id}"):
+            opened(page, path)
+            expect(page.get_by_text(name).locator("visible=true").first).to_be_visible()
+            assert page.locator("main img").count() == 0
         page.close()

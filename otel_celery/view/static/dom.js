@@ -8,7 +8,8 @@ export function h(tag, props = {}, ...children) {
   for (const [name, value] of Object.entries(props)) {
     if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
     else if (value === true) made.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, value);
+    else if (value !== false && value !== null && value !== undefined)
+      made.setAttribute(name, value);
   }
   made.append(...children.filter((child) => child !== null && child !== undefined));
   return made;
@@ -29,7 +30,8 @@ export function say(node, text) {
 // Bring the children of a node into an order, moving only those that stand wrong.
 export function arrange(parent, children) {
   children.forEach((child, place) => {
-    if (parent.children[place] !== child) parent.insertBefore(child, parent.children[place] ?? null);
+    if (parent.children[place] !== child)
+      parent.insertBefore(child, parent.children[place] ?? null);
   });
   while (parent.children.length > children.length) parent.lastElementChild.remove();
 }
@@ -53,6 +55,9 @@ export class Keyed {
       rows.set(key, row);
     }
     this.#rows = rows;
-    arrange(this.parent, [...rows.values()].map((row) => row.node));
+    arrange(
+      this.parent,
+      [...rows.values()].map((row) => row.node),
+    );
   }
 }

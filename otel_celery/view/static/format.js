@@ -4,7 +4,8 @@ export const NONE = "–";
 
 export function seconds(value) {
   if (value === null || value === undefined) return NONE;
-  if (value < 0.0095) return value === 0 ? "0 ms" : value < 0.001 ? "<1 ms" : `${(value * 1000).toFixed(1)} ms`;
+  if (value < 0.0095)
+    return value === 0 ? "0 ms" : value < 0.001 ? "<1 ms" : `${(value * 1000).toFixed(1)} ms`;
   if (value < 0.9995) return `${Math.round(value * 1000)} ms`;
   if (value < 59.95 && Number.isInteger(value)) return `${value} s`;
   if (value < 59.95) return `${value.toFixed(value < 9.995 ? 2 : 1)} s`;
@@ -40,7 +41,11 @@ export function ago(at, now) {
   return age < 60 ? `${Math.floor(age)} s ago` : clock(at);
 }
 
-const time = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const time = new Intl.DateTimeFormat("en-GB", {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+});
 
 export function clock(at) {
   return at === null || at === undefined ? NONE : time.format(at * 1000);
@@ -51,7 +56,8 @@ export function precise(at) {
 }
 
 export function last(line) {
-  for (let place = line.length - 1; place >= 0; place--) if (line[place] !== null) return line[place];
+  for (let place = line.length - 1; place >= 0; place--)
+    if (line[place] !== null) return line[place];
   return null;
 }
 

@@ -15,7 +15,9 @@ const FEWEST = 12; // steps that are drawn where little is known yet: a minute
 
 // Leave out the time before anything was known: a new page would be an empty one.
 function begin(lines) {
-  const known = lines.map((line) => line.findIndex((value) => value !== null)).filter((at) => at >= 0);
+  const known = lines
+    .map((line) => line.findIndex((value) => value !== null))
+    .filter((at) => at >= 0);
   const all = lines[0]?.length ?? 0;
   return Math.max(Math.min(...known, all - FEWEST), 0);
 }
@@ -45,7 +47,9 @@ export function sparkline(cell, given) {
 
 function blank() {
   return svg("svg", {
-    class: "spark", preserveAspectRatio: "none", "aria-hidden": "true",
+    class: "spark",
+    preserveAspectRatio: "none",
+    "aria-hidden": "true",
   });
 }
 
@@ -72,9 +76,18 @@ export function plot(title, format) {
         padding: [8, 30, 0, 0], // room for half of the last hour
         cursor: { drag: { x: false, y: false }, points: { size: 6 } },
         legend: { live: true },
-        scales: { x: { range: () => edges }, y: { range: (_, low, high) => [0, Math.max(high * 1.1, 1)] } },
+        scales: {
+          x: { range: () => edges },
+          y: { range: (_, low, high) => [0, Math.max(high * 1.1, 1)] },
+        },
         axes: [
-          { ...axis, values: (_, splits) => splits.map((at) => hour(at, at % 60)), space: 64, incrs: [15, 30, 60, 120], size: 28 },
+          {
+            ...axis,
+            values: (_, splits) => splits.map((at) => hour(at, at % 60)),
+            space: 64,
+            incrs: [15, 30, 60, 120],
+            size: 28,
+          },
           { ...axis, values: (_, splits) => splits.map(format), size: 52, space: 36 },
         ],
         series: [

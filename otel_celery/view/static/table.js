@@ -9,7 +9,9 @@ export function table(label, columns, key) {
   const head = h(
     "tr",
     { role: "row" },
-    ...columns.map((column) => h("th", { role: "columnheader", scope: "col", class: column.cls }, column.label)),
+    ...columns.map((column) =>
+      h("th", { role: "columnheader", scope: "col", class: column.cls }, column.label),
+    ),
   );
   const node = h(
     "table",

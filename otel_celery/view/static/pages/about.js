@@ -44,7 +44,13 @@ export function build(root) {
         "dl",
         {},
         ...ANSWERS.flatMap(([path, what]) => [
-          h("dt", {}, path.includes("{") ? h("code", {}, path) : h("a", { href: path.replace(/\?.*/, "") }, path)),
+          h(
+            "dt",
+            {},
+            path.includes("{")
+              ? h("code", {}, path)
+              : h("a", { href: path.replace(/\?.*/, "") }, path),
+          ),
           h("dd", {}, what),
         ]),
       ),
@@ -53,7 +59,11 @@ export function build(root) {
       "section",
       { class: "card text" },
       h("h2", {}, "Keys"),
-      h("p", {}, "/ goes to the search. Arrows go from row to row, Enter opens one. In a trace, left and right fold and unfold."),
+      h(
+        "p",
+        {},
+        "/ goes to the search. Arrows go from row to row, Enter opens one. In a trace, left and right fold and unfold.",
+      ),
     ),
   );
   return ({ kept, limits: most, version }) => {

@@ -12,14 +12,19 @@ export function traceOf(row) {
 
 function makeRow(row) {
   const when = h("time");
-  const told = row.failure?.message || (row.state === "timeout" ? "the hard time limit ended it" : "");
+  const told =
+    row.failure?.message || (row.state === "timeout" ? "the hard time limit ended it" : "");
   const node = h(
     "details",
     { class: "card failure" },
     h(
       "summary",
       { "data-row": true },
-      h("span", { class: "state", "data-state": row.expected ? "expected" : row.state }, row.expected ? "expected" : row.state),
+      h(
+        "span",
+        { class: "state", "data-state": row.expected ? "expected" : row.state },
+        row.expected ? "expected" : row.state,
+      ),
       h("strong", { class: "task" }, row.task || "unknown task"),
       h("span", { class: "error" }, [row.error_type, told].filter(Boolean).join(": ")),
       when,
@@ -29,7 +34,11 @@ function makeRow(row) {
       { class: "inside" },
       row.failure?.traceback
         ? h("pre", { tabindex: "0", "aria-label": "Traceback" }, row.failure.traceback)
-        : h("p", { class: "muted" }, "No traceback: the process that could have told it was ended."),
+        : h(
+            "p",
+            { class: "muted" },
+            "No traceback: the process that could have told it was ended.",
+          ),
       h(
         "p",
         { class: "facts" },
@@ -51,13 +60,20 @@ export function build(root) {
   const list = h("div", { class: "list" });
   root.append(note, list);
   let now = 0;
-  const rows = new Keyed(list, (row) => row.trace_id + row.span_id, (row) => {
-    const made = makeRow(row);
-    return { node: made.node, update: () => made.tell(now) };
-  });
+  const rows = new Keyed(
+    list,
+    (row) => row.trace_id + row.span_id,
+    (row) => {
+      const made = makeRow(row);
+      return { node: made.node, update: () => made.tell(now) };
+    },
+  );
   return (told) => {
     now = told.now;
-    const few = told.failures.length < told.total ? `, the newest ${count(told.failures.length)} are here` : "";
+    const few =
+      told.failures.length < told.total
+        ? `, the newest ${count(told.failures.length)} are here`
+        : "";
     say(
       note,
       told.total

@@ -13,7 +13,11 @@ const MOST_LINES = 8;
 
 const COLUMNS = [
   { label: "Queue", cls: "name", text: (row) => row.name },
-  { label: "Last 5 minutes", cls: "trend", fill: (cell, row) => sparkline(cell, [{ values: row.depth, cls: "ok" }]) },
+  {
+    label: "Last 5 minutes",
+    cls: "trend",
+    fill: (cell, row) => sparkline(cell, [{ values: row.depth, cls: "ok" }]),
+  },
   { label: "Waiting", cls: "num", text: (row) => count(row.waiting) },
   { label: "Oldest", cls: "num", text: (row) => (row.waiting ? seconds(row.oldest_age) : NONE) },
   { label: "Unacked", cls: "num", text: (row) => count(row.unacked) },
@@ -21,7 +25,9 @@ const COLUMNS = [
   {
     label: "Taken by",
     cls: "states",
-    text: (row) => row.workers.join(", ") || (row.consumers === null ? "nobody who tells us" : `${count(row.consumers)} consumers`),
+    text: (row) =>
+      row.workers.join(", ") ||
+      (row.consumers === null ? "nobody who tells us" : `${count(row.consumers)} consumers`),
     tone: (row) => (row.workers.length || row.consumers ? "" : "warn"),
   },
 ];
@@ -35,7 +41,9 @@ export function build(root) {
   return ({ times, queues }) => {
     shown.update(queues.length > 0);
     if (!queues.length) return;
-    const lines = queues.slice(0, MOST_LINES).map((row) => ({ label: row.name, values: row.depth }));
+    const lines = queues
+      .slice(0, MOST_LINES)
+      .map((row) => ({ label: row.name, values: row.depth }));
     chart.update(times, lines);
     rows.update(queues);
   };

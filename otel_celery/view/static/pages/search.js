@@ -20,15 +20,31 @@ const COLUMNS = [
   {
     label: "State",
     cls: "two status",
-    fill: (cell, row) => twoLines(cell, row.expected ? "expected failure" : row.state, [row.error_type, row.retries && `retry ${row.retries}`].filter(Boolean).join(", ")),
-    tone: (row) => (row.expected ? "" : BAD.includes(row.state) ? "bad" : row.state === "success" ? "good" : "warn"),
+    fill: (cell, row) =>
+      twoLines(
+        cell,
+        row.expected ? "expected failure" : row.state,
+        [row.error_type, row.retries && `retry ${row.retries}`].filter(Boolean).join(", "),
+      ),
+    tone: (row) =>
+      row.expected
+        ? ""
+        : BAD.includes(row.state)
+          ? "bad"
+          : row.state === "success"
+            ? "good"
+            : "warn",
   },
   { label: "Sent", cls: "num", text: (row) => clock(row.sent) },
   { label: "Received", cls: "num", text: (row) => clock(row.received) },
   { label: "Started", cls: "num", text: (row) => precise(row.started) },
   { label: "Waited", cls: "num", text: (row) => seconds(row.wait) },
   { label: "Ran", cls: "num", text: (row) => seconds(row.ended - row.started) },
-  { label: "Worker, queue", cls: "two states", fill: (cell, row) => twoLines(cell, row.worker || "–", row.queue) },
+  {
+    label: "Worker, queue",
+    cls: "two states",
+    fill: (cell, row) => twoLines(cell, row.worker || "–", row.queue),
+  },
 ];
 
 export function build(root, { place, go }) {
@@ -38,9 +54,18 @@ export function build(root, { place, go }) {
     return h("div", {}, h("label", { for: control.id }, label), control);
   };
   const field = (name, label) =>
-    named(name, label, h("input", { name, value: asked.get(name) ?? "", autocomplete: "off", spellcheck: "false" }));
-  const choice = (name, label) => named(name, label, h("select", { name }, h("option", { value: "" }, "any")));
-  const choices = { task: choice("task", "Task"), state: choice("state", "State"), worker: choice("worker", "Worker") };
+    named(
+      name,
+      label,
+      h("input", { name, value: asked.get(name) ?? "", autocomplete: "off", spellcheck: "false" }),
+    );
+  const choice = (name, label) =>
+    named(name, label, h("select", { name }, h("option", { value: "" }, "any")));
+  const choices = {
+    task: choice("task", "Task"),
+    state: choice("state", "State"),
+    worker: choice("worker", "Worker"),
+  };
   const form = h(
     "form",
     {
@@ -69,15 +94,23 @@ export function build(root, { place, go }) {
     const there = [...select.options].map((option) => option.value);
     if (JSON.stringify(known) === JSON.stringify(there)) return;
     const chosen = select.options.length > 1 ? select.value : wanted;
-    select.replaceChildren(...known.map((value) => h("option", { value, selected: value === chosen }, value || "any")));
+    select.replaceChildren(
+      ...known.map((value) => h("option", { value, selected: value === chosen }, value || "any")),
+    );
   };
 
   return (told) => {
     offer("task", told.tasks);
     offer("state", told.states);
     offer("worker", told.workers);
-    const few = told.deliveries.length < told.total ? `, the newest ${count(told.deliveries.length)} are here` : "";
-    say(note, `${count(told.total)} of ${count(told.of)} deliveries that have ended and are in memory${few}.`);
+    const few =
+      told.deliveries.length < told.total
+        ? `, the newest ${count(told.deliveries.length)} are here`
+        : "";
+    say(
+      note,
+      `${count(told.total)} of ${count(told.of)} deliveries that have ended and are in memory${few}.`,
+    );
     rows.node.hidden = !told.deliveries.length;
     rows.update(told.deliveries);
   };

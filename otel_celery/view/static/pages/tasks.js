@@ -13,12 +13,20 @@ const GOOD = ["success", "retry"];
 const BAD = ["failure", "timeout", "lost", "unknown", "invalid"];
 
 const COLUMNS = [
-  { label: "Task", cls: "name", text: (row) => row.name, href: (row) => `/search${query({ task: row.name })}` },
+  {
+    label: "Task",
+    cls: "name",
+    text: (row) => row.name,
+    href: (row) => `/search${query({ task: row.name })}`,
+  },
   {
     label: "Last 5 minutes",
     cls: "trend",
     fill(cell, row) {
-      sparkline(cell, [{ values: row.rate, cls: "ok" }, { values: row.bad ? row.bad_rate : [], cls: "bad" }]);
+      sparkline(cell, [
+        { values: row.rate, cls: "ok" },
+        { values: row.bad ? row.bad_rate : [], cls: "bad" },
+      ]);
       if (!cell.lastElementChild.matches("span")) cell.append(h("span"));
       say(cell.lastElementChild, rate(last(row.rate)));
     },
@@ -31,10 +39,23 @@ const COLUMNS = [
     text: (row) => some(row.bad),
     tone: (row) => (row.bad ? "bad" : ""),
   },
-  { label: "Retried", cls: "num", text: (row) => some(row.outcomes.retry), tone: (row) => (row.outcomes.retry ? "warn" : "") },
+  {
+    label: "Retried",
+    cls: "num",
+    text: (row) => some(row.outcomes.retry),
+    tone: (row) => (row.outcomes.retry ? "warn" : ""),
+  },
   { label: "Also", cls: "states", text: others },
-  { label: "Wait p95", cls: "num two", fill: (cell, row) => twoLines(cell, seconds(row.wait.p95), `p50 ${seconds(row.wait.p50)}`) },
-  { label: "Run p95", cls: "num two", fill: (cell, row) => twoLines(cell, seconds(row.run.p95), `p50 ${seconds(row.run.p50)}`) },
+  {
+    label: "Wait p95",
+    cls: "num two",
+    fill: (cell, row) => twoLines(cell, seconds(row.wait.p95), `p50 ${seconds(row.wait.p50)}`),
+  },
+  {
+    label: "Run p95",
+    cls: "num two",
+    fill: (cell, row) => twoLines(cell, seconds(row.run.p95), `p50 ${seconds(row.run.p50)}`),
+  },
 ];
 
 function some(value) {

@@ -10,7 +10,11 @@ export function build(root, { place, rest, title: heading }) {
   const facts = h("p", { class: "facts" });
   const ruler = h("div", { class: "ruler", "aria-hidden": "true" });
   const tree = h("div", { class: "tree", role: "tree", "aria-label": "Spans" });
-  const gone = h("p", { class: "empty card", hidden: true }, `Trace ${rest} is not here, or not any more.`);
+  const gone = h(
+    "p",
+    { class: "empty card", hidden: true },
+    `Trace ${rest} is not here, or not any more.`,
+  );
   const box = h("div", { class: "card waterfall" }, ruler, tree);
   root.append(facts, box, gone);
   const folded = new Set();
@@ -28,54 +32,76 @@ export function build(root, { place, rest, title: heading }) {
     draw();
   };
 
-  const rows = new Keyed(tree, (span) => span.span_id, (span) => {
-    const twist = h("span", { class: "twist", "aria-hidden": "true", onclick(event) {
-      event.stopPropagation();
-      fold(span, !folded.has(span.span_id));
-    } });
-    const name = h("span", { class: "label" }, twist, h("span", { class: "what" }, span.name), h("small", {}, span.service));
-    name.style.setProperty("--depth", Math.min(span.depth, 12));
-    const waited = h("i", { class: "waited" });
-    const bar = h("i", { class: `bar ${span.error ? "bad" : span.kind}` });
-    const line = h(
-      "div",
-      {
-        class: "line", "data-row": true, role: "treeitem", tabindex: "-1", "aria-level": span.depth + 1,
-        "aria-label": `${span.name}, ${span.service}, ${seconds(span.end - span.start)}${span.error ? ", error" : ""}`,
-        onclick: () => toggle(span),
-        onfocus: () => tree.querySelectorAll(".line").forEach((each) => each.setAttribute("tabindex", each === line ? "0" : "-1")),
-        onkeydown(event) {
-          if (event.key === "Enter" || event.key === " ") toggle(span);
-          else if (event.key === "ArrowLeft") fold(span, true);
-          else if (event.key === "ArrowRight") fold(span, false);
-          else return;
-          event.preventDefault();
+  const rows = new Keyed(
+    tree,
+    (span) => span.span_id,
+    (span) => {
+      const twist = h("span", {
+        class: "twist",
+        "aria-hidden": "true",
+        onclick(event) {
+          event.stopPropagation();
+          fold(span, !folded.has(span.span_id));
         },
-      },
-      name,
-      h("span", { class: "strip" }, waited, bar),
-      h("span", { class: "length" }, seconds(span.end - span.start)),
-    );
-    const node = h("div", { class: "span", role: "none" }, line);
-    let inside = null;
-    return {
-      node,
-      update(now) {
-        const wait = Math.max(Math.min(now.wait ?? 0, now.left * told.seconds), 0) / (told.seconds || 1);
-        bar.style.left = `${now.left * 100}%`;
-        bar.style.width = `${(now.right - now.left) * 100}%`;
-        waited.style.left = `${(now.left - wait) * 100}%`;
-        waited.style.width = `${wait * 100}%`;
-        node.hidden = now.hidden;
-        say(twist, now.parent ? (folded.has(now.span_id) ? "▸" : "▾") : "");
-        if (now.parent) line.setAttribute("aria-expanded", String(!folded.has(now.span_id)));
-        const open = opened === now.span_id;
-        line.setAttribute("aria-selected", String(open));
-        if (open && !inside) node.append((inside = details(now, told)));
-        if (!open && inside) inside = inside.remove();
-      },
-    };
-  });
+      });
+      const name = h(
+        "span",
+        { class: "label" },
+        twist,
+        h("span", { class: "what" }, span.name),
+        h("small", {}, span.service),
+      );
+      name.style.setProperty("--depth", Math.min(span.depth, 12));
+      const waited = h("i", { class: "waited" });
+      const bar = h("i", { class: `bar ${span.error ? "bad" : span.kind}` });
+      const line = h(
+        "div",
+        {
+          class: "line",
+          "data-row": true,
+          role: "treeitem",
+          tabindex: "-1",
+          "aria-level": span.depth + 1,
+          "aria-label": `${span.name}, ${span.service}, ${seconds(span.end - span.start)}${span.error ? ", error" : ""}`,
+          onclick: () => toggle(span),
+          onfocus: () =>
+            tree
+              .querySelectorAll(".line")
+              .forEach((each) => each.setAttribute("tabindex", each === line ? "0" : "-1")),
+          onkeydown(event) {
+            if (event.key === "Enter" || event.key === " ") toggle(span);
+            else if (event.key === "ArrowLeft") fold(span, true);
+            else if (event.key === "ArrowRight") fold(span, false);
+            else return;
+            event.preventDefault();
+          },
+        },
+        name,
+        h("span", { class: "strip" }, waited, bar),
+        h("span", { class: "length" }, seconds(span.end - span.start)),
+      );
+      const node = h("div", { class: "span", role: "none" }, line);
+      let inside = null;
+      return {
+        node,
+        update(now) {
+          const wait =
+            Math.max(Math.min(now.wait ?? 0, now.left * told.seconds), 0) / (told.seconds || 1);
+          bar.style.left = `${now.left * 100}%`;
+          bar.style.width = `${(now.right - now.left) * 100}%`;
+          waited.style.left = `${(now.left - wait) * 100}%`;
+          waited.style.width = `${wait * 100}%`;
+          node.hidden = now.hidden;
+          say(twist, now.parent ? (folded.has(now.span_id) ? "▸" : "▾") : "");
+          if (now.parent) line.setAttribute("aria-expanded", String(!folded.has(now.span_id)));
+          const open = opened === now.span_id;
+          line.setAttribute("aria-selected", String(open));
+          if (open && !inside) node.append((inside = details(now, told)));
+          if (!open && inside) inside = inside.remove();
+        },
+      };
+    },
+  );
 
   function draw() {
     if (!told) return;
@@ -87,7 +113,8 @@ export function build(root, { place, rest, title: heading }) {
       if (!span.hidden && folded.has(span.span_id)) under = span.depth;
     });
     rows.update(told.spans);
-    if (!tree.querySelector('[tabindex="0"]')) tree.querySelector(".line")?.setAttribute("tabindex", "0");
+    if (!tree.querySelector('[tabindex="0"]'))
+      tree.querySelector(".line")?.setAttribute("tabindex", "0");
   }
 
   return (answer) => {
@@ -104,9 +131,11 @@ export function build(root, { place, rest, title: heading }) {
         `${told.services.join(", ")}. Trace ${told.trace_id}. A pale bar is the wait before a task began.`,
     );
     const marks = [0, 0.25, 0.5, 0.75, 1].map((share) => seconds(share * told.seconds));
-    if (ruler.textContent !== marks.join("")) ruler.replaceChildren(...marks.map((mark) => h("span", {}, mark)));
+    if (ruler.textContent !== marks.join(""))
+      ruler.replaceChildren(...marks.map((mark) => h("span", {}, mark)));
     draw();
-    if (first && opened) tree.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: "center" });
+    if (first && opened)
+      tree.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: "center" });
     first = false;
   };
 }
@@ -115,13 +144,19 @@ function details(span, told) {
   const id = span.attributes["messaging.message.id"];
   const names = Object.entries(span.attributes);
   const near = span.links.map(([trace, other]) =>
-    h("a", { href: `/traces/${trace}?span=${other}` }, trace === told.trace_id ? "linked span" : "linked trace"),
+    h(
+      "a",
+      { href: `/traces/${trace}?span=${other}` },
+      trace === told.trace_id ? "linked span" : "linked trace",
+    ),
   );
   return h(
     "div",
     { class: "inside" },
     span.error ? h("p", { class: "problem" }, span.error) : null,
-    span.failure?.traceback ? h("pre", { tabindex: "0", "aria-label": "Traceback" }, span.failure.traceback) : null,
+    span.failure?.traceback
+      ? h("pre", { tabindex: "0", "aria-label": "Traceback" }, span.failure.traceback)
+      : null,
     h(
       "p",
       { class: "facts" },
@@ -132,7 +167,10 @@ function details(span, told) {
     h(
       "dl",
       {},
-      ...names.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, typeof value === "string" ? value : JSON.stringify(value))]),
+      ...names.flatMap(([name, value]) => [
+        h("dt", {}, name),
+        h("dd", {}, typeof value === "string" ? value : JSON.stringify(value)),
+      ]),
     ),
   );
 }

@@ -10,18 +10,25 @@ export const title = "Workers";
 export const url = () => "/api/workers";
 
 const COLUMNS = [
-  { label: "Worker", cls: "name", text: (row) => row.name, href: (row) => `/search${query({ worker: row.node })}` },
+  {
+    label: "Worker",
+    cls: "name",
+    text: (row) => row.name,
+    href: (row) => `/search${query({ worker: row.node })}`,
+  },
   {
     label: "Status",
     cls: "two status",
-    fill: (cell, row) => twoLines(cell, status(row), `heartbeat ${seconds(Math.round(row.heartbeat_age))} ago`),
+    fill: (cell, row) =>
+      twoLines(cell, status(row), `heartbeat ${seconds(Math.round(row.heartbeat_age))} ago`),
     tone: (row) => (row.alive ? (row.connected === false ? "warn" : "good") : "bad"),
   },
   {
     label: "Active",
     cls: "num meter",
     fill(cell, row) {
-      if (!cell.children.length) cell.append(h("span"), h("meter", { min: 0, "aria-hidden": "true" }));
+      if (!cell.children.length)
+        cell.append(h("span"), h("meter", { min: 0, "aria-hidden": "true" }));
       const [text, meter] = cell.children;
       say(text, `${count(row.active)} of ${count(row.pool)}`);
       meter.max = Math.max(row.pool, 1);
@@ -31,7 +38,12 @@ const COLUMNS = [
   { label: "Reserved", cls: "num", text: (row) => count(row.reserved) },
   { label: "Scheduled", cls: "num", text: (row) => count(row.scheduled) },
   { label: "Processed", cls: "num", text: (row) => count(row.processed) },
-  { label: "Failed", cls: "num", text: (row) => (row.failed ? count(row.failed) : NONE), tone: (row) => (row.failed ? "bad" : "") },
+  {
+    label: "Failed",
+    cls: "num",
+    text: (row) => (row.failed ? count(row.failed) : NONE),
+    tone: (row) => (row.failed ? "bad" : ""),
+  },
   { label: "CPU", cls: "num", text: (row) => share(row.cpu) },
   {
     label: "Memory",
@@ -46,7 +58,12 @@ const COLUMNS = [
   {
     label: "Pool and queues",
     cls: "two states",
-    fill: (cell, row) => twoLines(cell, `${row.pool_type || "pool"}, ${row.queues.join(", ") || "no queue"}`, exits(row)),
+    fill: (cell, row) =>
+      twoLines(
+        cell,
+        `${row.pool_type || "pool"}, ${row.queues.join(", ") || "no queue"}`,
+        exits(row),
+      ),
   },
 ];
 
@@ -56,7 +73,9 @@ function status(row) {
 }
 
 function exits(row) {
-  const told = Object.entries(row.exits).map(([reason, number]) => `${count(number)} by ${reason.replace("_", " ")}`);
+  const told = Object.entries(row.exits).map(
+    ([reason, number]) => `${count(number)} by ${reason.replace("_", " ")}`,
+  );
   return told.length ? `processes ended: ${told.join(", ")}` : "";
 }
 
@@ -69,7 +88,10 @@ export function build(root) {
   return ({ times, workers }) => {
     shown.update(workers.length > 0);
     if (!workers.length) return;
-    chart.update(times, workers.slice(0, 8).map((row) => ({ label: row.name, values: row.active_line })));
+    chart.update(
+      times,
+      workers.slice(0, 8).map((row) => ({ label: row.name, values: row.active_line })),
+    );
     rows.update(workers);
   };
 }
