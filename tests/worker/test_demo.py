@@ -77,8 +77,9 @@ def test_good_and_bad_fates_are_told_apart(tasks, task, outcome):
 
 
 def test_a_countdown_is_not_waiting(tasks):
-    """The reminder has a countdown of two seconds; a busy shop lets it wait for less."""
-    assert tasks["shop.remind_customer"]["wait"]["p50"] < 2.0
+    """The reminder has a countdown of two seconds, and waits no longer than others all the same."""
+    others = [task["wait"]["p50"] for name, task in tasks.items() if name != "shop.remind_customer"]
+    assert tasks["shop.remind_customer"]["wait"]["p50"] < max(others) + 1.0
 
 
 def test_slow_tasks_are_seen_as_slow(tasks):
