@@ -97,6 +97,7 @@ def test_what_a_worker_tells_waits_until_a_corrupt_queue_is_removed(
     measured("process spans that arrived", OURS, accounts.spans(receiver).of(TASKS))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("side", WATCHING)
 @pytest.mark.fault("collector-disk-full")
 def test_what_finds_no_room_on_the_disk_is_counted_by_the_collector(
@@ -122,7 +123,7 @@ def test_what_finds_no_room_on_the_disk_is_counted_by_the_collector(
         limited.rlimit(psutil.RLIMIT_FSIZE, (most, most))
         receiver.usual = receiver.well
         if side == OURS:
-            eventually(lambda: _arrived(receiver) + _lost(collector) >= 2 * MANY, 120)
+            eventually(lambda: _all_known(receiver, collector), 120)
         else:
             time.sleep(40.0)  # longer than the Collector waits between two attempts
         lost = _lost(collector)
@@ -131,6 +132,11 @@ def test_what_finds_no_room_on_the_disk_is_counted_by_the_collector(
     if side == OURS:
         assert "do not get through" not in worker.log
         assert _arrived(receiver) + lost == 2 * MANY
+
+
+def _all_known(receiver: Receiver, collector: Collector) -> None:
+    arrived, lost = _arrived(receiver), _lost(collector)
+    assert arrived + lost == 2 * MANY, (arrived, lost)
 
 
 def _arrived(receiver: Receiver) -> int:
