@@ -43,6 +43,7 @@ _GATHER = 0.01  # seconds to let more records come in: one wake-up for many
 _MOST_FACTS = 100_000  # beyond, span contents are dropped and counted, counts never
 _MOST_NOTES = 10_000  # of deliveries whose outcome has not been heard yet
 _MOST_GONE = 1_000  # pids whose end is remembered
+_GONE_NS = 60_000_000_000  # and for how long: Celery misses a process within seconds
 _SPANLESS = frozenset({c.RETURNED})  # the delivery never was this worker's
 
 
@@ -165,8 +166,9 @@ class Speaker:
                 self._guard.report("relay", fault)
         while ear.gone:
             pid, at = ear.gone.popleft()
+            self._gone.pop(pid, None)  # the system uses pids again
             self._gone[pid] = at
-            if len(self._gone) > _MOST_GONE:
+            while len(self._gone) > _MOST_GONE or next(iter(self._gone.values())) < at - _GONE_NS:
                 self._gone.popitem(last=False)
         if ear.refused or ear.lost:
             self.counts.add(c.RELAY_DROPPED, {}, ear.refused + ear.lost)

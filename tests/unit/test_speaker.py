@@ -245,6 +245,13 @@ def test_ends_of_processes_are_not_remembered_for_ever(
     assert list(speaker._gone) == [7, 8, 9]
 
 
+def test_the_end_of_a_process_is_remembered_for_a_minute(speaker: Speaker, ear: Ear):
+    """So that a worker that recycles its processes holds no more after a day than after an hour."""
+    ear.gone.extend([(1, 10 * NS), (2, 20 * NS), (1, 50 * NS), (3, 90 * NS)])
+    speaker.speak()
+    assert list(speaker._gone) == [1, 3]
+
+
 def test_what_a_pool_process_publishes_and_counts_is_told_by_main(
     speaker: Speaker, ear: Ear, lane: Lane, readings: Readings
 ):
