@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from opentelemetry import trace
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_celery.exporter import Exporter
@@ -78,6 +79,7 @@ def test_a_fork_waits_for_an_exporter_of_the_sdk(
             return SpanExportResult.SUCCESS
 
     monkeypatch.setattr("otel_celery.sdk.traces.load_exporter", lambda *_: Slow)
+    monkeypatch.setattr(trace, "get_tracer_provider", trace.ProxyTracerProvider)  # none is set
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console")
     monkeypatch.setenv("OTEL_METRICS_EXPORTER", "none")
     exporter = Exporter(Settings(), Guard(), "me", "web", {}, gate=gate)
