@@ -45,7 +45,7 @@ test: $(VENV)/.ready ## what can break, then the oldest and the newest pair of v
 test-stack: $(VENV)/.ready ## the pipeline with the real programs, which are built the first time
 	@$(BIN)/python -m collector.native.programs >/dev/null
 	@status=0; \
-	$(BIN)/pytest $(SIDE_BY_SIDE) -m "stack and not long" --ignore tests/stack $(ARGS) || status=1; \
+	$(BIN)/pytest -n 2 --dist loadfile -m "stack and not long" --ignore tests/stack $(ARGS) || status=1; \
 	$(BIN)/pytest tests/stack $(ARGS) || status=1; \
 	exit $$status
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import shutil
@@ -35,18 +36,28 @@ def missing(why: str) -> NoReturn:
     pytest.skip(why)
 
 
-def free_port() -> int:
-    """Return a port of the loopback that nobody listened on a moment ago.
+def _ports() -> Iterator[int]:
+    """Yield ports below those that the system hands out by itself, each worker of xdist its own.
 
-    From below those that the system hands out by itself: one of theirs may be the near end of
-    some connection by the time that a server wants it.
+    One of the system's may be the near end of some connection by the time that a server wants it.
     """
-    while True:
-        port = random.randrange(20_000, 32_000)
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+    own = list(range(20_000 + 1_500 * number, 21_500 + 1_500 * number))
+    start = random.SystemRandom().randrange(len(own))  # two runs may go on at once
+    return itertools.cycle(own[start:] + own[:start])
+
+
+_PORTS = _ports()
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nobody listened on a moment ago, and none twice."""
+    for port in _PORTS:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((HOST, port))
             return port
+    raise AssertionError("a cycle has no end")
 
 
 def program(name: str) -> str:
