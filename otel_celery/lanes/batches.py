@@ -17,7 +17,7 @@ _TURN = 8  # batches in a row, before other work of the courier has its turn
 
 
 class Batches(Generic[T]):
-    """Hands what waits to exporters; both are made by the courier.
+    """Prepares what waits and hands it to exporters, both in the courier's thread.
 
     An exporter retries by itself: what it fails to take is dropped and counted. One that raises
     loses the batch too, and the courier reports it.
