@@ -17,7 +17,7 @@ from otel_celery.view.store import Store
 TICK = 0.1
 OPENING_SECONDS = 30.0
 DRAIN_SECONDS = 30.0
-CLOSING_SECONDS = 20.0
+CLOSING_SECONDS = 40.0  # what hangs for ten seconds may do so twice in one process
 UNTIL_STOPPED = 86400.0
 """Seconds of selling that stand for: until somebody asks to end."""
 
@@ -65,14 +65,14 @@ class Day:
         self._store = store
         self._running: list[Program] = []
 
-    def run(self, seconds: float) -> tuple[float, Mapping[str, int | None]]:
+    def run(self, seconds: float) -> tuple[float, Mapping[str, int]]:
         """Open, sell for some seconds, let everything come to rest, close.
 
         Returns:
             When the worker was asked to stop (Unix seconds), and the exit statuses.
 
         Raises:
-            DemoFault: a program ended too early or was never ready.
+            DemoFault: a program ended too early, was never ready, or did not stop.
             Interrupted: somebody asked twice to end.
         """
         with ExitStack() as cleanup:
@@ -96,11 +96,17 @@ class Day:
         assert self._store is not None
         return build_ledger(self._store.snapshot(), time.time()).at_rest
 
-    def _stop(self, phase: str, *programs: Program) -> dict[str, int | None]:
+    def _stop(self, phase: str, *programs: Program) -> dict[str, int]:
         for program in programs:
             program.ask_to_stop()
         self._wait(phase, CLOSING_SECONDS, lambda: all(p.status is not None for p in programs))
-        return {program.name: program.status for program in programs}
+        exits = {}
+        for program in programs:
+            if program.status is None:
+                program.abort()
+                raise fault(program, f"did not stop in {CLOSING_SECONDS:.0f} s")
+            exits[program.name] = program.status
+        return exits
 
     def _wait(self, phase: str, seconds: float, done: Callable[[], bool]) -> bool:
         """Tell people about a phase until it is done or its time is up; return whether done."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 LAST_LINES = 15
+STACKS = "Fatal Python error: Aborted"  # so begins what faulthandler writes
 
 
 class Program:
@@ -42,7 +43,7 @@ class Program:
             self._process = subprocess.Popen(
                 command,
                 cwd=folder,
-                env=environ,
+                env={**environ, "PYTHONFAULTHANDLER": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -68,9 +69,15 @@ class Program:
     def is_ready(self) -> bool:
         return self._ready_word in self.log.read_text(errors="replace")
 
+    def abort(self) -> None:
+        """End it at once; its last words are then what each of its threads was doing."""
+        self._process.send_signal(signal.SIGABRT)
+        self.wait(5.0)
+
     def last_words(self) -> str:
         """Return the end of its output, for a person to read."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-LAST_LINES:])
+        log, _, stacks = self.log.read_text(errors="replace").partition(STACKS)
+        return "\n".join([*log.splitlines()[-LAST_LINES:], *stacks.splitlines()])
 
     def __enter__(self) -> Program:
         return self

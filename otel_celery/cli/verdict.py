@@ -25,7 +25,7 @@ class Verdict:
         return not self.missing
 
 
-def judge(snapshot: Snapshot, at: float, exits: Mapping[str, int | None]) -> Verdict:
+def judge(snapshot: Snapshot, at: float, exits: Mapping[str, int]) -> Verdict:
     """Ask for a ledger that adds up, a complete trace, and programs that ended well.
 
     Args:
@@ -41,15 +41,9 @@ def judge(snapshot: Snapshot, at: float, exits: Mapping[str, int | None]) -> Ver
     return Verdict([*missing, *judge_exits(exits).missing], ledger, complete)
 
 
-def judge_exits(exits: Mapping[str, int | None]) -> Verdict:
+def judge_exits(exits: Mapping[str, int]) -> Verdict:
     """Ask for programs that ended well, and nothing else."""
-    return Verdict(
-        [
-            f"{name} did not stop in time" if status is None else f"{name} ended with {status}"
-            for name, status in exits.items()
-            if status != 0
-        ]
-    )
+    return Verdict([f"{name} ended with {status}" for name, status in exits.items() if status])
 
 
 def report(snapshot: Snapshot, at: float, verdict: Verdict, broker: str) -> dict[str, Any]:

@@ -30,8 +30,9 @@ class Clock:
 class FakeProgram:
     """A program that is ready at once, and stops as soon as it is asked."""
 
-    def __init__(self, name, log, status=None, ready=True):
+    def __init__(self, name, log, status=None, ready=True, stops=True):
         self.name, self.log, self.status, self.ready = name, log, status, ready
+        self.stops = stops
 
     def is_ready(self):
         return self.ready
@@ -41,7 +42,11 @@ class FakeProgram:
 
     def ask_to_stop(self):
         self.log.append(f"stop {self.name}")
-        self.status = 0
+        if self.stops:
+            self.status = 0
+
+    def abort(self):
+        self.log.append(f"abort {self.name}")
 
     def __enter__(self):
         self.log.append(f"start {self.name}")
@@ -145,6 +150,11 @@ def test_the_second_interrupt_leaves_at_once_and_leaves_nothing_behind(clock):
             {"web": {"status": -9}},
             "web ended with -9; its last lines:\nout of coffee",
             id="web-died",
+        ),
+        pytest.param(
+            {"worker": {"stops": False}},
+            "worker did not stop in 40 s; its last lines:\nout of coffee",
+            id="worker-hangs",
         ),
     ],
 )
