@@ -15,11 +15,11 @@ from opentelemetry.context import attach
 from opentelemetry.trace import SpanKind
 
 from otel_celery import conventions as c
-from otel_celery import envelope
+from otel_celery import envelope, facts
 from otel_celery.ending import classify, expected_by, failure_of_info, plain
 from otel_celery.envelope import Trace
-from otel_celery.facts import Delivery, Ended, Failure, Received, Started
-from otel_celery.outcome import HowEnded, judge
+from otel_celery.facts import Delivery, Failure
+from otel_celery.outcome import RETURNED_VALUE, SUCCESS, HowEnded, judge
 from otel_celery.sampling import context_of
 from otel_celery.voice import Brokers, Voice
 
@@ -38,12 +38,12 @@ class Deliveries:
         self._voice, self._brokers, self.keep_results = voice, brokers, keep_results
         self._open: set[Delivery] = set()
         self.guard = guard = voice.guard
-        self.receive = guard("received", self._receive)
-        self.start = guard("started", self._start)
-        self.end = guard("ended", self._end)
+        self.receive = guard.per_task("received", self._receive)
+        self.start = guard.per_task("started", self._start)
+        self.end = guard.per_task("ended", self._end)
         self.settle = guard("settled", self._settle)
-        self.enter = guard("context", lambda delivery: attach(context_of(delivery.own)))
         self.never_began = guard("rejected", self._never_began)
+        self.enter = guard("context", lambda delivery: attach(context_of(delivery.own)))
 
     @property
     def running(self) -> bool:
@@ -61,9 +61,11 @@ class Deliveries:
             told["exchange"],
             told["routing_key"],
         )
-        delivery.task, delivery.redelivered = request._task, bool(told["redelivered"])
+        delivery.task, delivery.headers = request._task, headers
+        if told["redelivered"]:
+            delivery.redelivered = True
         told[c.HANDLE] = envelope.handle(delivery.own)
-        self._voice.tell(Received(delivery, headers))
+        self._voice.tell(delivery)
         return delivery
 
     def arrive(
@@ -76,35 +78,34 @@ class Deliveries:
         routing_key: str | None,
     ) -> Delivery:
         """Return a delivery with the context of its process span reserved."""
+        voice = self._voice
         broker, names = self._brokers.of(app)
         queue = names(exchange, routing_key)
-        carried = envelope.carried(headers)
-        sender = None
-        if self._voice.structure != "ignore":
-            sender = envelope.parse_traceparent(
+        parent = link = None
+        if voice.structure != "ignore":
+            carried = envelope.carried(headers)
+            parent = envelope.parse_traceparent(
                 carried.get(c.TRACEPARENT), carried.get(c.TRACESTATE)
             )
-        parent = sender if self._voice.structure == "parent" else None
-        trace_id = parent.trace_id if parent is not None else envelope.new_trace_id()
-        decision = self._voice.decide(
-            parent,
-            trace_id,
-            f"process {name}",
-            SpanKind.CONSUMER,
-            {c.MESSAGING_SYSTEM: broker.system, c.QUEUE: queue, c.TASK_NAME: name},
-        )
-        own = Trace(trace_id, envelope.new_span_id(), decision.sampled, decision.state)
+            if voice.structure == "link":
+                parent, link = None, parent
+        own = envelope.child_of(parent)
+        attributes: Mapping[str, Any] = {}
+        if not voice.decide.by_parent:
+            decision = voice.decide(
+                parent,
+                own.trace_id,
+                f"process {name}",
+                SpanKind.CONSUMER,
+                {c.MESSAGING_SYSTEM: broker.system, c.QUEUE: queue, c.TASK_NAME: name},
+            )
+            own = Trace(own.trace_id, own.span_id, decision.sampled, decision.state)
+            attributes = decision.attributes
         delivery = Delivery(
-            name,
-            envelope.short(id),
-            queue,
-            broker,
-            own,
-            parent,
-            sender if parent is None else None,
-            time.time_ns(),
+            name, envelope.short(id), queue, broker, own, parent, link, time.time_ns()
         )
-        delivery.attributes = dict(decision.attributes)
+        if attributes:
+            delivery.attributes = attributes
         self._open.add(delivery)
         return delivery
 
@@ -120,8 +121,8 @@ class Deliveries:
             told.get("exchange"),
             told.get("routing_key"),
         )
-        delivery.redelivered = bool(told.get("redelivered"))
-        self._voice.tell(Received(delivery, headers))
+        delivery.redelivered, delivery.headers = bool(told.get("redelivered")), headers
+        self._voice.tell(delivery)
         self._end(
             delivery,
             how,
@@ -133,7 +134,7 @@ class Deliveries:
         delivery.pid = pid
         delivery.start_mono = int(accepted * 1e9)
         delivery.start_ns = time.time_ns() - (time.monotonic_ns() - delivery.start_mono)
-        self._voice.tell(Started(delivery))
+        self._voice.tell(facts.started((delivery,)))
 
     def _end(
         self,
@@ -149,18 +150,14 @@ class Deliveries:
         except IndexError:
             return
         self._open.discard(delivery)
-        verdict = judge(how, error=error, expected=expected, begun=delivery.begun)
+        begun = delivery.start_mono > 0
+        if how is RETURNED_VALUE:
+            verdict, failure = SUCCESS, None
+        else:
+            verdict = judge(how, error=error, expected=expected, begun=begun)
+            failure = failure if verdict.error_type else None
         self._voice.tell(
-            Ended(
-                delivery,
-                verdict.state,
-                verdict.error_type,
-                verdict.error,
-                verdict.expected,
-                time.time_ns(),
-                end_mono if delivery.begun else 0,
-                failure if verdict.error_type else None,
-            )
+            facts.ended((delivery, *verdict, time.time_ns(), end_mono if begun else 0, failure))
         )
 
     def _settle(self, request: Any, delivery: Delivery, info: Any, end_mono: int) -> None:

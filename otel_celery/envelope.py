@@ -6,9 +6,10 @@ raises; what is not well-formed counts as absent.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from otel_celery import conventions as c
 from otel_celery.conventions import HANDLE, ORIGIN, SENT, TRACEPARENT, TRACESTATE
 
 NO_PARENT = "0" * 16
+_NO_TRACE = "0" * 32
 WHEN_SET = (
     ("retries", c.TASK_RETRIES),
     ("eta", c.TASK_ETA),
@@ -25,7 +27,10 @@ WHEN_SET = (
     ("group", c.TASK_GROUP_ID),
 )
 """Headers of Celery's that become attributes of publish and process spans, when they are set."""
+_WHEN_SET = tuple(field for field, _ in WHEN_SET)
 _LONGEST = 255  # of names, ids and keys: AMQP's short string, and what result backends take
+_TRACEPARENT_LENGTH = 55
+_TRACEPARENT_TEXT = "0123456789abcdef-"
 _MAX_TRACEPARENT = 200  # future versions may append fields; what is longer is not parsed
 _MAX_TRACESTATE = 512  # W3C: "should propagate at least 512 characters"
 _MAX_BAGGAGE = 8192  # W3C Baggage, 3.3.2, as its propagator has it
@@ -49,6 +54,10 @@ class Trace(NamedTuple):
         return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
 
 
+trace: Callable[[tuple[str, str, bool, str]], Trace] = functools.partial(tuple.__new__, Trace)
+"""Makes a `Trace` of all its fields, in half the time that its own `__new__` takes."""
+
+
 def parse_traceparent(value: object, state: object = None) -> Trace | None:
     """Return the context that a `traceparent` and `tracestate` header name, None if malformed.
 
@@ -56,6 +65,18 @@ def parse_traceparent(value: object, state: object = None) -> Trace | None:
     """
     if type(value) is not str or len(value) > _MAX_TRACEPARENT:
         return None
+    if (  # what everybody writes, in a third of the time
+        len(value) == _TRACEPARENT_LENGTH
+        and value[52:] in ("-01", "-00")
+        and value[:3] == "00-"
+        and value[35] == "-"
+        and value.count("-") == 3
+        and not value.strip(_TRACEPARENT_TEXT)
+    ):
+        trace_id, span_id = value[3:35], value[36:52]
+        if trace_id == _NO_TRACE or span_id == NO_PARENT:
+            return None
+        return trace((trace_id, span_id, value[54] == "1", clean_state(state) if state else ""))
     found = _TRACEPARENT.fullmatch(value)
     if found is None:
         return None
@@ -67,7 +88,7 @@ def parse_traceparent(value: object, state: object = None) -> Trace | None:
 
 def parse_origin(value: object) -> Trace | None:
     """Return the parent of a task's first publish; its span id may be NO_PARENT."""
-    if type(value) is str and len(value) == 55 and _ORIGIN.fullmatch(value):
+    if type(value) is str and len(value) == _TRACEPARENT_LENGTH and _ORIGIN.fullmatch(value):
         return Trace(value[3:35], value[36:52], value[54] == "1")
     return None
 
@@ -91,11 +112,19 @@ def short(value: object) -> str:
     return str(value)[:_LONGEST] if isinstance(value, (str, int, float, datetime)) else ""
 
 
-def when_set(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what Celery's own headers add to a span, those that are set and make sense."""
+def told_by(headers: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the values of the headers of `WHEN_SET`, None where there is none."""
+    return tuple(map(headers.get, _WHEN_SET))
+
+
+def when_set(values: Sequence[Any]) -> dict[str, Any]:
+    """Return what Celery's own headers add to a span, those that are set and make sense.
+
+    Args:
+        values: as `told_by` returns them.
+    """
     found: dict[str, Any] = {}
-    for field, key in WHEN_SET:
-        value = headers.get(field)
+    for (_, key), value in zip(WHEN_SET, values, strict=True):
         if not value:
             continue
         if key is c.TASK_RETRIES:
@@ -126,6 +155,13 @@ def new_span_id() -> str:
     return drawn if drawn != NO_PARENT else new_span_id()
 
 
+def child_of(parent: Trace | None) -> Trace:
+    """Return the context of a new span, kept as its parent is; without one it is a root, kept."""
+    if parent is None:
+        return trace((new_trace_id(), new_span_id(), True, ""))
+    return trace((parent.trace_id, new_span_id(), parent.sampled, parent.state))
+
+
 def write(headers: dict[str, Any], own: Trace, origin: Trace | None, sent_at: float) -> None:
     """Write our headers anew: a retry copies the headers of the delivery it retries."""
     headers[TRACEPARENT] = own.header()
@@ -147,7 +183,7 @@ def handle(own: Trace) -> tuple[str, str]:
 
 def read_handle(delivery_info: object) -> tuple[str, str] | None:
     """Return the reserved context that main put into `delivery_info`."""
-    if isinstance(delivery_info, Mapping):
+    if isinstance(delivery_info, dict):
         found = delivery_info.get(HANDLE)
         if isinstance(found, (tuple, list)) and len(found) == 2:
             return found[0], found[1]

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
-from opentelemetry.context import Context, attach, create_key, detach, get_value, set_value
-from opentelemetry.trace import set_span_in_context
+from opentelemetry.context import Context, attach, create_key, detach, get_value
+from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 
 from otel_celery import conventions as c
 from otel_celery import envelope
@@ -21,6 +21,7 @@ from otel_celery.taskspan import TaskSpan
 from otel_celery.voice import Voice
 
 _TASK = create_key("celery.task")
+(_SPAN,) = set_span_in_context(INVALID_SPAN, Context())  # the key under which a span is current
 
 Note = Callable[[str, bytes, int], None]
 """Takes (span id, notes as a partial OTLP Span, monotonic end in ns) to main."""
@@ -49,8 +50,8 @@ class Execution:
     ) -> None:
         self._voice, self._note, self._limits = voice, note, limits
         self._before_first, self._after, self._within = before_first, after, within
-        self._enter = voice.guard("execution", self._attach)
-        self._leave = voice.guard("executed", self._detach)
+        self._enter = voice.guard.per_task("execution", self._attach)
+        self._leave = voice.guard.per_task("executed", self._detach)
 
     def around(self, task: Any, trace: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function that runs `task`, with its context around it."""
@@ -78,13 +79,14 @@ class Execution:
         handle = envelope.read_handle(request.get("delivery_info")) if request else None
         if handle is None:
             return None
-        span = TaskSpan(handle[0], handle[1], self._limits, c.RESERVED)
-        # An empty context on purpose: nothing of the task before may leak into this one.
-        context = set_value(_TASK, (uuid, name), set_span_in_context(span, Context()))
+        traceparent, tracestate = handle
+        span = TaskSpan(traceparent, tracestate, self._limits, c.RESERVED)
+        # Made anew on purpose: nothing of the task before may leak into this one.
+        context = Context({_SPAN: span, _TASK: (uuid, name)})
         if self._voice.baggage is not None:
             baggage = envelope.clean_baggage(request.get(c.BAGGAGE))
             context = self._voice.baggage.extract({c.BAGGAGE: baggage}, context=context)
-        return span, attach(context), handle[0][36:52]
+        return span, attach(context), traceparent[36:52]
 
     def _detach(self, entered: tuple[TaskSpan, Any, str], result: Any) -> None:
         span, token, span_id = entered

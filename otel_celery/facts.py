@@ -1,16 +1,20 @@
 """What happened, as noted in the hot path and told later by the speaker?
 
 A fact is made where something happens, in whatever thread Celery calls from, and costs an append.
+Where that is once a task, it is made by `started`, `ended` and the like from a tuple of its fields:
+a named tuple's own `__new__` takes twice as long.
 Instants are Unix nanoseconds; `*_mono` are nanoseconds of the machine's monotonic clock, which all
 processes of a host share, so that durations never come from the wall clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
-from otel_celery.envelope import Trace
+from otel_celery.envelope import Trace, when_set
 
 
 class Failure(NamedTuple):
@@ -43,37 +47,34 @@ class Published(NamedTuple):
     start_ns: int
     duration_ns: int
     failure: Failure | None
-    attributes: Mapping[str, Any]
+    told: Sequence[Any]  # by Celery's own headers, see `envelope.told_by`
+    added: Mapping[str, Any]  # to the span, by options and sampler
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """What belongs to this one span only."""
+        return {**when_set(self.told), **self.added}
 
 
 class Delivery:
-    """One delivery of one message to this worker: not one task, an id may run twice at once."""
+    """One delivery of one message to this worker: not one task, an id may run twice at once.
 
-    __slots__ = (
-        "attributes",
-        "broker",
-        "claim",
-        "due_at",
-        "end_mono",
-        "handed",
-        "id",
-        "link",
-        "name",
-        "own",
-        "parent",
-        "pid",
-        "queue",
-        "reason",
-        "received_ns",
-        "redelivered",
-        "requeue",
-        "result",
-        "sent_at",
-        "settling",
-        "start_mono",
-        "start_ns",
-        "task",
-    )
+    It is itself the fact that it was received. What is noted later, or never, stands in the class
+    until then, which makes it quick to make.
+    """
+
+    task: Any = None  # Celery's; None for a message that named none
+    headers: Mapping[str, Any] = MappingProxyType({})  # of the message, until they have been read
+    attributes: Mapping[str, Any] = MappingProxyType({})  # of the span, by sampler and headers
+    sent_at: float | None = None
+    due_at: float | None = None
+    redelivered = False
+    start_ns = start_mono = end_mono = pid = 0
+    reason = ""  # "terminated", "cancelled": noted, spoken when the pool has the last word
+    requeue: bool | None = None  # rejected: did the message go back?
+    result: Any = None  # as Celery tells it, where results are to be recorded
+    handed = False  # given to the pool
+    settling = False  # Celery is deciding; acknowledging now is not the last word
 
     def __init__(
         self,
@@ -89,30 +90,12 @@ class Delivery:
         self.name, self.id, self.queue, self.broker = name, id, queue, broker
         self.own, self.parent, self.link = own, parent, link
         self.received_ns = received_ns
-        self.attributes: dict[str, Any] = {}  # what the sampler and the headers add to the span
-        self.task: Any = None  # Celery's; None for a message that named none
-        self.sent_at: float | None = None
-        self.due_at: float | None = None
-        self.redelivered = False
-        self.start_ns = self.start_mono = self.end_mono = self.pid = 0
         self.claim = [True]  # popped by whoever speaks: list.pop is atomic
-        self.reason = ""  # "terminated", "cancelled": noted, spoken when the pool has the last word
-        self.requeue: bool | None = None  # rejected: did the message go back?
-        self.result: Any = None  # as Celery tells it, where results are to be recorded
-        self.handed = False  # given to the pool
-        self.settling = False  # Celery is deciding; acknowledging now is not the last word
 
     @property
     def begun(self) -> bool:
         """Did a pool process, thread or greenlet take it?"""
         return self.start_mono > 0
-
-
-class Received(NamedTuple):
-    """A message became a delivery."""
-
-    delivery: Delivery
-    headers: Mapping[str, Any]
 
 
 class Started(NamedTuple):
@@ -174,5 +157,9 @@ class Connected(NamedTuple):
 
 
 Fact: TypeAlias = (
-    "Published | Received | Started | Ended | Eager | Due | PoolProcessExited | Connected"
+    "Published | Delivery | Started | Ended | Eager | Due | PoolProcessExited | Connected"
 )
+
+published: Callable[[tuple[Any, ...]], Published] = functools.partial(tuple.__new__, Published)
+started: Callable[[tuple[Delivery]], Started] = functools.partial(tuple.__new__, Started)
+ended: Callable[[tuple[Any, ...]], Ended] = functools.partial(tuple.__new__, Ended)

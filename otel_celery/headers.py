@@ -25,8 +25,8 @@ def read_headers(delivery: Delivery, headers: Mapping[str, Any], capture: Sequen
         or timing.stamp(_inside(headers, "properties").get("timestamp"))
     )
     delivery.due_at = timing.due_time(headers.get("eta"))
-    found = delivery.attributes
-    found.update(envelope.when_set(headers))
+    found = {**delivery.attributes, **envelope.when_set(envelope.told_by(headers))}
+    delivery.attributes = found
     priority = _inside(headers, "delivery_info").get("priority")
     if priority and type(priority) is int:  # kombu sends 0 where none was asked for
         found[c.TASK_PRIORITY] = priority

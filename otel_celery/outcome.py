@@ -74,6 +74,10 @@ _CAUSED = frozenset({HowEnded.RETRY, HowEnded.REQUEUE})  # their cause, if there
 _ERRORS = frozenset({*_FIXED, *_FALLBACK})
 _REVOKED = frozenset({HowEnded.TERMINATED, HowEnded.REVOKED})
 
+RETURNED_VALUE = HowEnded.RETURNED_VALUE
+SUCCESS = Verdict(c.SUCCESS)
+"""What `judge` says of nearly all deliveries, for whoever cannot wait."""
+
 
 def judge(
     how: HowEnded, *, error: str | None = None, expected: bool = False, begun: bool = True

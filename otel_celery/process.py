@@ -7,6 +7,7 @@ tells its main. What a fork inherits of its parent is forgotten, never closed: i
 from __future__ import annotations
 
 import atexit
+import functools
 import multiprocessing.util
 import os
 import threading
@@ -82,33 +83,30 @@ class Here:
         self.exporter = None
         self.ear: Ear | None = None
         self.teller: Teller | None = None
-        self._tell: Callable[[Fact], None] | None = None
-        self._decide: Decider | None = None
+        self.tell: Callable[[Fact], None] = self._tell_first
+        """Takes a fact; the first one in a process makes it a publisher."""
+        self.__dict__.pop("decide", None)
         self._envelopes = Envelopes()
 
-    @property
-    def tell(self) -> Callable[[Fact], None]:
-        """Take a fact; the first one in a process makes it a publisher."""
-        return self._tell or self._as_publisher()
-
-    @property
+    @functools.cached_property
     def decide(self) -> Decider:
         """Decide by the application's own sampler where it has one, else by the variables'."""
-        if self._decide is None:
-            provider = trace.get_tracer_provider()
-            sampler = getattr(provider, "sampler", None) or sdk.build_sampler()
-            self._decide = Decider(None if sampler.get_description() == _USUAL else sampler)
-        return self._decide
+        provider = trace.get_tracer_provider()
+        sampler = getattr(provider, "sampler", None) or sdk.build_sampler()
+        return Decider(None if sampler.get_description() == _USUAL else sampler)
 
-    def _as_publisher(self) -> Callable[[Fact], None]:
+    def _tell_first(self, fact: Fact) -> None:
+        self._need_exporter()
+        self.tell(fact)
+
+    def _need_exporter(self) -> Exporter:
+        """Return what exports here; a process that is nothing yet becomes a publisher."""
         with self._lock:
-            if self._tell is None:
+            if self.exporter is None:
                 self.on_publisher()
-                self.export_as(Role.PUBLISHER, str(uuid.uuid4()), {})
-                assert self.exporter is not None
-                self.exporter.start()
-        assert self._tell is not None
-        return self._tell
+                self.export_as(Role.PUBLISHER, str(uuid.uuid4()), {}).start()
+            assert self.exporter is not None
+            return self.exporter
 
     def export_as(
         self,
@@ -133,7 +131,7 @@ class Here:
             self._metric_exporters,
             self.gate,
         )
-        self._tell = self.exporter.speaker.facts.append
+        self.tell = self.exporter.speaker.facts.append
         if role is Role.WORKER:
             self.relay_worker = instance_id
         atexit.register(self.stop)
@@ -150,7 +148,7 @@ class Here:
         """Become a pool process, which tells its main."""
         self.role = Role.POOL_PROCESS
         self.teller = Teller(Mouth(self.relay), self.guard)
-        self._tell = self.teller.tell
+        self.tell = self.teller.tell
         return self.teller
 
     def _user_span(self, span: Any) -> None:
@@ -158,10 +156,7 @@ class Here:
         if self.teller is not None:
             self.teller.span(span)
             return
-        if self._tell is None:
-            self._as_publisher()
-        assert self.exporter is not None
-        self.exporter.lane.put_encoded(encode_readable(span, self._envelopes), 1)
+        self._need_exporter().lane.put_encoded(encode_readable(span, self._envelopes), 1)
 
     def log(self, record: bytes) -> None:
         """Take a task's log record; one of a process that a task forked goes nowhere."""
@@ -190,7 +185,7 @@ class Here:
         """
         exporter = self.exporter
         if exporter is not None and self.pid == os.getpid():
-            self._tell = self._begin_anew
+            self.tell = self._begin_anew
             exporter.stop(seconds)
             if self.ear is not None:
                 self.ear.close()
@@ -198,7 +193,7 @@ class Here:
     def close(self) -> None:
         """Export what is left, and hear nothing more: hooks that are still in use fall silent."""
         self.stop()
-        self._tell = _ignore
+        self.tell = _ignore
 
     def _begin_anew(self, fact: Fact) -> None:
         """After a stop: a publish makes a publisher, any other word comes too late."""

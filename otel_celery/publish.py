@@ -9,52 +9,22 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from opentelemetry.trace import SpanKind, get_current_span
 
 from otel_celery import conventions as c
-from otel_celery import envelope
+from otel_celery import envelope, facts
 from otel_celery.envelope import NO_PARENT, Trace
-from otel_celery.facts import Broker, Published
 from otel_celery.queues.naming import QueueNames
 from otel_celery.voice import Brokers, Voice, failure_of
 
 Sender = Callable[..., Any]
 
+_Leaving: TypeAlias = "tuple[tuple[Any, ...], int, tuple[Any, ...], Mapping[str, Any]]"
+"""A message on its way through the door: a `Published` up to its start, the monotonic start, and
+that fact's `told` and `added`."""
 _WITH_BAGGAGE = c.MESSAGE_HEADERS | {c.BAGGAGE}
-
-
-class Leaving:
-    """One message on its way through the door."""
-
-    __slots__ = (
-        "attributes",
-        "broker",
-        "id",
-        "link",
-        "own",
-        "parent_id",
-        "queue",
-        "start_mono",
-        "start_ns",
-        "task",
-    )
-
-    def __init__(
-        self,
-        task: str,
-        id: str,
-        broker: Broker,
-        queue: str,
-        own: Trace,
-        parent_id: str,
-        link: Trace | None,
-        attributes: Mapping[str, Any],
-    ) -> None:
-        self.task, self.id, self.broker, self.queue = task, id, broker, queue
-        self.own, self.parent_id, self.link, self.attributes = own, parent_id, link, attributes
-        self.start_ns, self.start_mono = time.time_ns(), time.monotonic_ns()
 
 
 class Door:
@@ -63,8 +33,8 @@ class Door:
     def __init__(self, voice: Voice, brokers: Brokers) -> None:
         self._voice = voice
         self._brokers = brokers
-        self._enter = voice.guard("publish", self._prepare)
-        self._left = voice.guard("published", self._tell)
+        self._enter = voice.guard.per_task("publish", self._prepare)
+        self._left = voice.guard.per_task("published", self._tell)
 
     def around(self, amqp: Any, send: Sender) -> Sender:
         """Return `send` (of `app.amqp`) with the door around it."""
@@ -86,7 +56,7 @@ class Door:
             leaving = enter(amqp, name, message, exchange, routing_key, queue, headers, options)
             if leaving is not None:
                 headers = self._without_ours(headers)
-                options.setdefault("timestamp", leaving.start_ns // 1_000_000_000)
+                options.setdefault("timestamp", leaving[0][-1] // 1_000_000_000)
             failure: BaseException | None = None
             try:
                 return send(
@@ -119,57 +89,51 @@ class Door:
         queue: Any,
         headers: Mapping[str, Any] | None,
         options: Mapping[str, Any],
-    ) -> Leaving:
+    ) -> _Leaving:
         broker, names = self._brokers.of(amqp.app)
-        given = {**message.headers, **(headers or {})}
-        told = message.headers if "id" in message.headers else message.body  # protocol 1: the body
+        carried = message.headers
+        given = {**carried, **headers} if headers else carried
+        told = carried if "id" in carried else message.body  # protocol 1: the body
         parent, link, origin = _descent(given, told.get("retries") or 0)
-        trace_id = parent.trace_id if parent is not None else envelope.new_trace_id()
-        attributes = envelope.when_set(told)
-        if options.get("priority") is not None:
-            attributes[c.TASK_PRIORITY] = options["priority"]
         queue_name = _queue_name(amqp, names, exchange, routing_key, queue)
-        decision = self._voice.decide(
-            parent,
-            trace_id,
-            f"publish {name}",
-            SpanKind.PRODUCER,
-            {c.MESSAGING_SYSTEM: broker.system, c.QUEUE: queue_name, c.TASK_NAME: name},
-        )
-        own = Trace(trace_id, envelope.new_span_id(), decision.sampled, decision.state)
-        leaving = Leaving(
+        own = envelope.child_of(parent)
+        added = {}
+        if options.get("priority") is not None:
+            added[c.TASK_PRIORITY] = options["priority"]
+        decide = self._voice.decide
+        if not decide.by_parent:
+            decision = decide(
+                parent,
+                own.trace_id,
+                f"publish {name}",
+                SpanKind.PRODUCER,
+                {c.MESSAGING_SYSTEM: broker.system, c.QUEUE: queue_name, c.TASK_NAME: name},
+            )
+            own = Trace(own.trace_id, own.span_id, decision.sampled, decision.state)
+            added.update(decision.attributes)
+        start_ns, start_mono = time.time_ns(), time.monotonic_ns()
+        leaving = (
             name,
             told.get("id") or "",
-            broker,
             queue_name,
+            broker,
             own,
             parent.span_id if parent is not None else NO_PARENT,
             link,
-            {**attributes, **decision.attributes},
+            start_ns,
         )
-        envelope.write(message.headers, own, origin, leaving.start_ns / 1e9)
+        said = envelope.told_by(told)
+        envelope.write(carried, own, origin, start_ns / 1e9)
         if self._voice.baggage is not None:
-            message.headers.pop(c.BAGGAGE, None)
-            self._voice.baggage.inject(message.headers)
-        return leaving
+            carried.pop(c.BAGGAGE, None)
+            self._voice.baggage.inject(carried)
+        return leaving, start_mono, said, added
 
-    def _tell(self, leaving: Leaving, failure: BaseException | None) -> None:
-        duration = time.monotonic_ns() - leaving.start_mono
-        self._voice.tell(
-            Published(
-                leaving.task,
-                leaving.id,
-                leaving.queue,
-                leaving.broker,
-                leaving.own,
-                leaving.parent_id,
-                leaving.link,
-                leaving.start_ns,
-                duration,
-                None if failure is None else failure_of(failure),
-                leaving.attributes,
-            )
-        )
+    def _tell(self, leaving: _Leaving, failure: BaseException | None) -> None:
+        begun, start_mono, told, added = leaving
+        duration = time.monotonic_ns() - start_mono
+        failed = None if failure is None else failure_of(failure)
+        self._voice.tell(facts.published((*begun, duration, failed, told, added)))
 
     def _without_ours(self, headers: Mapping[str, Any] | None) -> dict[str, Any] | None:
         """Return a caller's headers less those written anew: the sender would let them win."""

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_celery.envelope import Trace
-from otel_celery.facts import Broker, Eager, Fact, Failure, Published
+from otel_celery.facts import Broker, Delivery, Eager, Fact, Failure, Published
 from otel_celery.guard import Guard
 from otel_celery.lanes.readable import Envelopes, encode_readable
 from otel_celery.wire import Mouth, Record
@@ -30,8 +30,9 @@ _COUNT = struct.Struct("<I")
 _BATCH, _MOST_HELD = 64 << 10, 512 << 10  # bytes of log records: of one send, of all that wait
 _NOTES = struct.Struct("<16sQ")  # span id as hex digits, monotonic end
 _FACTS: dict[str, Any] = {"Published": Published, "Eager": Eager}
-_TUPLES: dict[str, Any] = {
-    "own": Trace, "link": Trace, "broker": Broker, "failure": Failure,
+_TUPLES: dict[str, Callable[[Any], Any]] = {
+    "own": Trace._make, "link": Trace._make, "broker": Broker._make, "failure": Failure._make,
+    "told": tuple,
 }  # fmt: skip
 
 
@@ -160,6 +161,7 @@ def hear(record: Record, to: Hearing) -> None:
 
 def encode_fact(fact: Fact) -> bytes:
     """Return a fact as JSON; text with lone surrogates survives, as escapes."""
+    assert not isinstance(fact, Delivery), "a pool process holds none"
     fields = fact._asdict()
     if "notes" in fields:
         fields["notes"] = fields["notes"].decode("latin-1")
@@ -171,7 +173,7 @@ def decode_fact(payload: bytes) -> Fact:
     name, fields = json.loads(payload)
     for key, kind in _TUPLES.items():
         if fields.get(key) is not None:
-            fields[key] = kind(*fields[key])
+            fields[key] = kind(fields[key])
     if "notes" in fields:
         fields["notes"] = fields["notes"].encode("latin-1")
     fact: Fact = _FACTS[name](**fields)

@@ -64,6 +64,8 @@ class Decider:
 
     def __init__(self, sampler: Sampler | None = None) -> None:
         self._sampler = sampler
+        self.by_parent = sampler is None
+        """Need nobody be asked, because a span is kept as its parent is, and a root always?"""
 
     def __call__(
         self,

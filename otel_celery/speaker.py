@@ -18,13 +18,13 @@ from otel_celery import spans
 from otel_celery.counts import Counts
 from otel_celery.facts import (
     Connected,
+    Delivery,
     Due,
     Eager,
     Ended,
     Fact,
     PoolProcessExited,
     Published,
-    Received,
     Started,
 )
 from otel_celery.guard import Guard
@@ -91,7 +91,7 @@ class Speaker:
             self.facts.append, self._heard_note, lane.put_encoded, self._heard_faults, logs.put_part
         )
         self._tellers: Mapping[type, Callable[[Any], None]] = {
-            Received: self._received,
+            Delivery: self._received,
             Started: lambda fact: self.counts.started(fact.delivery),
             Ended: self._ended,
             Published: self._published,
@@ -198,9 +198,10 @@ class Speaker:
         self.counts.add(c.FACTS_DROPPED, {})
         return True
 
-    def _received(self, fact: Received) -> None:
-        self._read_headers(fact.delivery, fact.headers, self._capture)
-        self.counts.received(fact.delivery)
+    def _received(self, delivery: Delivery) -> None:
+        headers, delivery.headers = delivery.headers, {}  # they are not kept while it waits
+        self._read_headers(delivery, headers, self._capture)
+        self.counts.received(delivery)
 
     def _ended(self, fact: Ended) -> None:
         delivery = fact.delivery

@@ -40,17 +40,9 @@ class TaskSpan(trace.Span):
         name: of the span, until user code gives it another.
     """
 
-    __slots__ = (
-        "_context",
-        "_ended",
-        "_limits",
-        "_lock",
-        "_name",
-        "_notes",
-        "_reserved",
-        "_traceparent",
-        "_tracestate",
-    )
+    _ended = False
+    _context: SpanContext | None = None
+    _notes: Notes | None = None
 
     def __init__(
         self,
@@ -65,10 +57,7 @@ class TaskSpan(trace.Span):
         self._limits = limits
         self._reserved = reserved
         self._name = name
-        self._ended = False
         self._lock = RLock()  # a signal handler may come in the middle of a call with its own
-        self._context: SpanContext | None = None
-        self._notes: Notes | None = None
 
     def get_span_context(self) -> SpanContext:
         if self._context is None:
@@ -174,8 +163,10 @@ class TaskSpan(trace.Span):
 
     def notes(self) -> bytes:
         """Return what user code put here as a partial OTLP Span message, empty if nothing."""
+        if self._notes is None:
+            return b""
         with self._lock:
-            return self._notes.encode() if self._notes else b""
+            return self._notes.encode()
 
     @property
     def context(self) -> SpanContext:

@@ -58,7 +58,7 @@ class QueueNames:
 
     def __init__(self, amqp: Any) -> None:
         self._amqp = amqp
-        self._queues: Any = None
+        self._queues: Any = ()  # until the first message
         self._names: dict[tuple[str, str | None], str] = {}
         self._known = -1
 
@@ -70,9 +70,14 @@ class QueueNames:
             routing_key: as given to `Producer.publish`, or as delivered. On brokers whose messages
                 say it themselves it is what a stranger wrote: any value, of any length.
         """
-        if self._queues is None:
-            self._queues = self._amqp.queues
         known = len(self._queues)
+        if known == self._known and type(exchange) is type(routing_key) is str:
+            name = self._names.get((exchange, routing_key))
+            if name is not None:
+                return name
+        if self._known < 0:
+            self._queues = self._amqp.queues
+            known = len(self._queues)
         if known != self._known or len(self._names) >= _MAX_NAMES:
             self._names, self._known = {}, known
         said = routing_key[:_LONGEST] if isinstance(routing_key, str) else None

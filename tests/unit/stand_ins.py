@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 from celery import Celery
@@ -13,11 +14,11 @@ from opentelemetry.sdk.resources import Resource
 
 from otel_celery import conventions as c
 from otel_celery.conventions import Metric
-from otel_celery.envelope import Trace
+from otel_celery.envelope import WHEN_SET, Trace
 from otel_celery.facts import Broker, Delivery, Ended, Failure, Published
 from otel_celery.guard import Guard
 from otel_celery.metrics import Instruments
-from otel_celery.sampling import Decider
+from otel_celery.sampling import Decider, Decision
 from otel_celery.sdk.driven import Driven
 from otel_celery.sdk.metrics import Metering
 from otel_celery.span import FinishedSpan
@@ -41,6 +42,18 @@ class Voice:
         self.decide: Any = Decider()
         self.told: list[Any] = []
         self.tell: Any = self.told.append
+
+
+class Asked(Decider):
+    """Decides as a function does, which is asked for each span."""
+
+    def __init__(self, answer: Callable[..., Decision]) -> None:
+        super().__init__()
+        self.by_parent = False
+        self._answer = answer
+
+    def __call__(self, *told: Any) -> Decision:
+        return self._answer(*told)
 
 
 class Lane:
@@ -182,7 +195,8 @@ def published(**said: Any) -> Published:
         "start_ns": SENT * NS,
         "duration_ns": 2_000_000,
         "failure": None,
-        "attributes": {},
+        "told": (None,) * len(WHEN_SET),
+        "added": {},
     }
     return Published(**{**told, **said})
 

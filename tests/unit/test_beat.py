@@ -16,7 +16,7 @@ from otel_celery import beat as module
 from otel_celery.beat import Beat, lateness
 from otel_celery.facts import Due, Failure
 from otel_celery.sampling import Decision
-from tests.unit.stand_ins import Voice
+from tests.unit.stand_ins import Asked, Voice
 
 
 class Plan(Scheduler):
@@ -86,7 +86,7 @@ def test_an_entry_that_cannot_be_sent_is_told_and_raises_what_it_raised(
 
 @pytest.mark.usefixtures("beat")
 def test_what_is_not_sampled_is_told_as_such(app: Celery, voice: Voice, plan: Plan):
-    voice.decide = lambda *_: Decision(False, "", {})
+    voice.decide = Asked(lambda *_: Decision(False, "", {}))
     plan.apply_async(entry_of(app))
     assert [fact.own.sampled for fact in voice.told] == [False]
 

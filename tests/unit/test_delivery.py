@@ -13,10 +13,10 @@ from opentelemetry.trace import SpanKind
 from otel_celery import conventions as c
 from otel_celery.delivery import Deliveries
 from otel_celery.envelope import Trace
-from otel_celery.facts import Delivery, Ended, Failure, Received
+from otel_celery.facts import Delivery, Ended, Failure
 from otel_celery.outcome import HowEnded
 from otel_celery.sampling import Decision
-from tests.unit.stand_ins import SENDER, Voice
+from tests.unit.stand_ins import SENDER, Asked, Voice
 
 PROTOCOL_1 = {"headers": {c.TRACEPARENT: SENDER.header()}}
 
@@ -98,7 +98,7 @@ def test_a_sampler_is_asked_with_what_is_known_and_may_add(arrive: Any, voice: V
         asked.append(told)
         return Decision(False, "s=1", {"sampled.by": "rule"})
 
-    voice.decide = decide
+    voice.decide = Asked(decide)
     delivery = arrive({c.TRACEPARENT: SENDER.header()})
     known = {c.MESSAGING_SYSTEM: "memory", c.QUEUE: "mail", c.TASK_NAME: "shop.pay"}
     assert asked == [(SENDER, SENDER.trace_id, "process shop.pay", SpanKind.CONSUMER, known)]
@@ -152,15 +152,14 @@ def test_a_message_that_becomes_no_request_is_received_and_ended(
 ):
     message = SimpleNamespace(headers=headers, delivery_info=info)
     deliveries.refuse(app, message, HowEnded.INVALID, "DecodeError")
-    received, last = voice.told
-    delivery = received.delivery
-    assert received == Received(delivery, headers or {})
+    delivery, last = voice.told
     assert (delivery.name, delivery.id, delivery.queue or "", delivery.redelivered) == (
         name,
         id_,
         queue,
         bool(info and info.get("redelivered")),
     )
+    assert delivery.headers == (headers or {})
     assert last._replace(end_ns=0, failure=None) == Ended(
         delivery, "invalid", "DecodeError", True, False, 0, 0, None
     )
@@ -178,7 +177,8 @@ def test_a_delivery_that_never_began_has_no_end_on_the_monotonic_clock(
 def test_only_an_error_carries_an_exception(arrive: Any, deliveries: Deliveries, voice: Voice):
     """Else every delivery would keep what its task raised."""
     for how in (HowEnded.IGNORE, HowEnded.RAISED):
-        deliveries.end(arrive({}), how, failure=lambda: Failure("E", "m.E", "", ""))
+        failure = Failure("E", "m.E", "", "")
+        deliveries.end(arrive({}), how, 0, None, False, lambda told=failure: told)
     assert [fact.failure is not None for fact in ended(voice)] == [False, True]
 
 

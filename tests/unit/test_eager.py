@@ -15,7 +15,7 @@ from otel_celery.envelope import NO_PARENT
 from otel_celery.facts import Eager, Failure
 from otel_celery.otlp import Limits
 from otel_celery.sampling import Decision, context_of
-from tests.unit.stand_ins import SENDER, Voice
+from tests.unit.stand_ins import SENDER, Asked, Voice
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_what_the_caller_asked_to_be_raised_is_raised_and_told(app: Celery, voic
 
 @pytest.mark.usefixtures("observed")
 def test_an_eager_task_that_is_not_sampled_is_not_recording(app: Celery, voice: Voice):
-    voice.decide = lambda *_: Decision(False, "", {})
+    voice.decide = Asked(lambda *_: Decision(False, "", {}))
     seen: list[bool] = []
     task_that(app, lambda _: seen.append(trace.get_current_span().is_recording())).apply()
     assert (seen, [fact.own.sampled for fact in voice.told]) == ([False], [False])

@@ -18,8 +18,3 @@ def test_a_delivery_can_be_claimed_once():
     of = delivery()
     assert of.claim.pop()
     assert of.claim == []
-
-
-def test_a_delivery_holds_no_dictionary():
-    """A worker may hold a hundred thousand."""
-    assert not hasattr(delivery(), "__dict__")

@@ -16,12 +16,12 @@ from opentelemetry.trace import SpanKind
 
 from otel_celery import conventions as c
 from otel_celery import envelope, publish
-from otel_celery.envelope import NO_PARENT, Trace
+from otel_celery.envelope import NO_PARENT, Trace, told_by
 from otel_celery.facts import Failure, Published
 from otel_celery.publish import Door, current_trace
 from otel_celery.sampling import Decision, context_of
 from otel_celery.voice import Brokers
-from tests.unit.stand_ins import SENDER, Voice, memory_app, next_message
+from tests.unit.stand_ins import SENDER, Asked, Voice, memory_app, next_message
 
 USERS = Trace("12" * 16, "34" * 8, True)
 HEX = re.compile(r"[0-9a-f]+")
@@ -76,12 +76,14 @@ def test_a_publish_is_told_with_the_context_that_its_message_carries(
         fact.start_ns,
         0,
         None,
-        {
-            c.TASK_ETA: message.headers["eta"],
-            c.TASK_ROOT_ID: "id-1",
-            c.TASK_PRIORITY: 3,
-        },
+        told_by(message.headers),
+        {c.TASK_PRIORITY: 3},
     )
+    assert fact.attributes == {
+        c.TASK_ETA: message.headers["eta"],
+        c.TASK_ROOT_ID: "id-1",
+        c.TASK_PRIORITY: 3,
+    }
     assert ours(message) == {
         c.TRACEPARENT: fact.own.header(),
         c.ORIGIN: SENDER.header(),
@@ -153,7 +155,7 @@ def test_an_alarm_that_rings_while_we_prepare_passes_our_guard(app: Celery, voic
     def decide(*_: Any) -> Decision:
         raise SoftTimeLimitExceeded
 
-    voice.decide = decide
+    voice.decide = Asked(decide)
     with pytest.raises(SoftTimeLimitExceeded):
         app.send_task("shop.pay")
     assert (voice.told, voice.guard.faults) == ([], {})
@@ -336,7 +338,7 @@ def test_a_message_of_protocol_1_is_told_as_well(app: Celery, voice: Voice):
 
 def test_what_is_not_sampled_travels_and_says_so(app: Celery, voice: Voice):
     """The whole trace is kept or none of it."""
-    voice.decide = lambda *_: Decision(False, "vendor=1", {"sampled.by": "rule"})
+    voice.decide = Asked(lambda *_: Decision(False, "vendor=1", {"sampled.by": "rule"}))
     message = sent(app)
     (fact,) = voice.told
     assert (fact.own.sampled, fact.attributes["sampled.by"]) == (False, "rule")
@@ -347,7 +349,7 @@ def test_what_is_not_sampled_travels_and_says_so(app: Celery, voice: Voice):
 def test_the_sampler_is_asked_with_what_is_known(app: Celery, voice: Voice):
     asked: list[Any] = []
     decide = voice.decide
-    voice.decide = lambda *told: asked.append(told) or decide(*told)
+    voice.decide = Asked(lambda *told: asked.append(told) or decide(*told))
     sent(app, headers={c.TRACEPARENT: USERS.header()})
     queue = app.conf.task_default_queue
     known = {c.MESSAGING_SYSTEM: "memory", c.QUEUE: queue, c.TASK_NAME: "shop.pay"}

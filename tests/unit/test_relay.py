@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 
-from otel_celery.envelope import Trace
+from otel_celery.envelope import Trace, told_by
 from otel_celery.facts import Eager, Failure
 from otel_celery.guard import Guard
 from otel_celery.relay import (
@@ -70,7 +70,8 @@ def teller(line: Line) -> Teller:
             published(
                 link=Trace("12" * 16, "34" * 8, False, "vendor=1"),
                 failure=Failure("OSError", "builtins.OSError", "refused", "Traceback ..."),
-                attributes={"celery.task.retries": 2, "celery.task.eta": "2030-01-01T00:00:00"},
+                told=told_by({"retries": 2, "eta": "2030-01-01T00:00:00"}),
+                added={"celery.task.priority": 5},
             ),
             id="publish-that-failed",
         ),
@@ -90,8 +91,8 @@ def test_a_fact_arrives_as_it_was_told(line: Line, teller: Teller, fact: Any):
 
 def test_what_json_does_not_know_arrives_as_text(line: Line, teller: Teller):
     """A priority may be anything that a caller passes."""
-    teller.tell(published(attributes={"celery.task.priority": {1}}))
-    assert line.heard == [published(attributes={"celery.task.priority": "{1}"})]
+    teller.tell(published(added={"celery.task.priority": {1}}))
+    assert line.heard == [published(added={"celery.task.priority": "{1}"})]
 
 
 @given(st.text(st.characters()), st.binary())
@@ -268,6 +269,7 @@ def fact_with(**changed: Any) -> bytes:
         pytest.param(FACT, b'[["Published"], {}]', id="class-is-no-text"),
         pytest.param(FACT, fact_with(own=5), id="trace-is-a-number"),
         pytest.param(FACT, fact_with(own=["a"] * 9), id="trace-too-long"),
+        pytest.param(FACT, fact_with(told=5), id="told-is-a-number"),
         pytest.param(FACT, fact_with(more=1), id="field-of-tomorrow"),
         pytest.param(FACT, fact_with(notes="€"), id="notes-are-no-bytes"),
         pytest.param(FACT, b"[" * 100_000, id="deep"),

@@ -25,7 +25,7 @@ from opentelemetry import trace
 
 from otel_celery.conventions import HANDLE
 from otel_celery.delivery import Deliveries
-from otel_celery.facts import Ended, Failure, Received, Started
+from otel_celery.facts import Delivery, Ended, Failure, Started
 from otel_celery.outcome import HowEnded
 from otel_celery.request import observed
 from otel_celery.voice import Brokers
@@ -244,10 +244,8 @@ def test_the_facts_of_a_delivery_come_in_their_order(received: Callable[..., Any
     request.on_success((0, "None", 1e-9))
     delivery = request._otel
     received_fact, started, last = voice.told
-    assert (received_fact, started) == (
-        Received(delivery, request._request_dict),
-        Started(delivery),
-    )
+    assert (received_fact, started) == (delivery, Started(delivery))
+    assert delivery.headers is request._request_dict
     assert (delivery.pid, before <= delivery.start_mono <= last.end_mono) == (4242, True)
     assert last._replace(end_ns=0) == Ended(
         delivery, "success", None, False, False, 0, delivery.start_mono + 1, None
@@ -498,7 +496,7 @@ def test_a_delivery_has_the_name_of_its_task_whatever_a_shadow_says(
 ):
     """A shadow is for people who read logs: it may be another for each message."""
     received({"shadow": "pay 4711"})
-    assert [fact.delivery.name for fact in voice.told if isinstance(fact, Received)] == ["shop.pay"]
+    assert [fact.name for fact in voice.told if isinstance(fact, Delivery)] == ["shop.pay"]
 
 
 def test_what_inspect_shows_is_what_it_shows_without_us(received: Callable[..., Any]) -> None:

@@ -120,7 +120,7 @@ def quiet() -> Iterator[None]:
 names = st.sampled_from(["redis", "mail", "shop.pay", "ü", "_OTHER"])
 # Sums of these are exact in any order: the SDK adds up each interval first, cells do not.
 durations = st.integers(0, 8_000_000).map(lambda n: n / 1024) | st.sampled_from(
-    [0, 0.25, 2.5, 5, 3600.0, -1, -0.5, math.inf, math.nan]
+    [0.0, 0.25, 2.5, 5.0, 3600.0, -1.0, -0.5, math.inf, math.nan]
 )
 traces = st.none() | st.builds(
     lambda number, sampled: Trace(f"{number:032x}", f"{number:016x}", sampled),

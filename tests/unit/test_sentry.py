@@ -19,6 +19,7 @@ from opentelemetry.context import attach, detach
 from otel_celery import bootstrap
 from otel_celery import sentry as room
 from otel_celery.bootstrap import Instrumentation
+from otel_celery.facts import Connected
 from otel_celery.guard import Guard
 from otel_celery.process import Role
 from otel_celery.sampling import context_of
@@ -147,7 +148,7 @@ def test_a_process_is_linked_again_before_its_first_publish(
     made, linked = Instrumentation(None, Settings(), (), ()), []
     assert made.here.on_publisher == made.errors.link
     made.here.on_publisher = lambda: linked.append(made.here.role)
-    assert made.here.tell is made.here.tell
+    made.here.tell(Connected(False))
     assert linked == [Role.PUBLISHER]
     made.here.close()
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from otel_celery import conventions as c
-from otel_celery.envelope import NO_PARENT, Trace
+from otel_celery.envelope import NO_PARENT, Trace, told_by
 from otel_celery.facts import Broker, Due, Eager, Failure
 from otel_celery.headers import read_headers
 from otel_celery.span import CONSUMER, ERROR, INTERNAL, PRODUCER, UNSET, Event, FinishedSpan, Link
@@ -174,7 +174,7 @@ def test_a_trace_state_is_carried():
 
 
 def test_a_publish_becomes_a_producer_span():
-    fact = published(parent_id=OWN.span_id, link=LATER, attributes={"celery.task.retries": 1})
+    fact = published(parent_id=OWN.span_id, link=LATER, told=told_by({"retries": 1}))
     assert publish_span(fact) == FinishedSpan(
         "publish shop.pay",
         PRODUCER,

@@ -18,7 +18,6 @@ from otel_celery.facts import (
     Eager,
     Failure,
     PoolProcessExited,
-    Received,
     Started,
 )
 from otel_celery.guard import Guard
@@ -101,7 +100,7 @@ def tell(speaker: Speaker, *facts: Any) -> None:
 def lived(of: Any, state: str = "success", *more: Any, **said: Any) -> list[Any]:
     """Return the facts of one delivery, in their order."""
     began = [Started(of)] if of.begun else []
-    return [Received(of, {}), *began, ended(of, state, *more, **said)]
+    return [of, *began, ended(of, state, *more, **said)]
 
 
 def note(end_mono: int, partial: bytes = b"noted", of: Trace = OWN) -> bytes:
@@ -301,8 +300,8 @@ def test_headers_that_make_no_sense_cost_attributes_and_no_count(
     speaker: Speaker, lane: Lane, readings: Readings, headers: dict[str, Any]
 ):
     """They come from whoever can send a message, and are no fault of ours."""
-    of = delivery()
-    tell(speaker, Received(of, headers), Started(of), ended(of))
+    of = delivery(headers=headers)
+    tell(speaker, of, Started(of), ended(of))
     assert [span.name for span in lane.spans] == ["process shop.pay"]
     assert readings.values(c.CONSUMED_MESSAGES) == readings.values(c.OUTCOMES) == {(): 1}
     assert readings.values(c.FAULTS) == {}
