@@ -1,6 +1,6 @@
 """Main: which deliveries does this worker hold, and what became of each?
 
-There is one owner per outcome and one word per delivery: whoever pops `claim` speaks. The pool has
+There is one owner per outcome and one word per delivery: whoever takes it out speaks. The pool has
 the last word, because a task that was revoked or cancelled may survive the signal; until then such
 a reason is only noted (`Delivery.reason`).
 """
@@ -15,10 +15,9 @@ from opentelemetry.context import attach
 from opentelemetry.trace import SpanKind
 
 from otel_celery import conventions as c
-from otel_celery import envelope, facts
+from otel_celery import envelope
 from otel_celery.ending import classify, expected_by, failure_of_info, plain
-from otel_celery.envelope import Trace
-from otel_celery.facts import Delivery, Failure
+from otel_celery.facts import Delivery, Ended, Failure, Started
 from otel_celery.outcome import RETURNED_VALUE, SUCCESS, HowEnded, judge
 from otel_celery.sampling import context_of
 from otel_celery.voice import Brokers, Voice
@@ -64,7 +63,7 @@ class Deliveries:
         delivery.task, delivery.headers = request._task, headers
         if told["redelivered"]:
             delivery.redelivered = True
-        told[c.HANDLE] = envelope.handle(delivery.own)
+        told[c.HANDLE] = delivery.traceparent, delivery.tracestate
         self._voice.tell(delivery)
         return delivery
 
@@ -81,31 +80,36 @@ class Deliveries:
         voice = self._voice
         broker, names = self._brokers.of(app)
         queue = names(exchange, routing_key)
-        parent = link = None
+        sender = parent = None
         if voice.structure != "ignore":
-            carried = envelope.carried(headers)
-            parent = envelope.parse_traceparent(
-                carried.get(c.TRACEPARENT), carried.get(c.TRACESTATE)
+            sender = envelope.sender_in(
+                headers if c.TRACEPARENT in headers else envelope.carried(headers)
             )
-            if voice.structure == "link":
-                parent, link = None, parent
-        own = envelope.child_of(parent)
-        attributes: Mapping[str, Any] = {}
-        if not voice.decide.by_parent:
-            decision = voice.decide(
-                parent,
-                own.trace_id,
+            if voice.structure == "parent":
+                parent = sender
+        span_id = envelope.new_span_id()
+        if parent is None:
+            traceparent, state = f"00-{envelope.new_trace_id()}-{span_id}-01", ""
+        else:
+            traceparent, state = parent
+            traceparent = traceparent[:36] + span_id + traceparent[52:]
+        decide, attributes = voice.decide, None
+        if not decide.by_parent:
+            sampled, state, attributes = decide(
+                envelope.trace_of(*parent) if parent is not None else None,
+                traceparent[3:35],
                 f"process {name}",
                 SpanKind.CONSUMER,
                 {c.MESSAGING_SYSTEM: broker.system, c.QUEUE: queue, c.TASK_NAME: name},
             )
-            own = Trace(own.trace_id, own.span_id, decision.sampled, decision.state)
-            attributes = decision.attributes
+            traceparent = traceparent[:53] + ("01" if sampled else "00")
         delivery = Delivery(
-            name, envelope.short(id), queue, broker, own, parent, link, time.time_ns()
+            name, envelope.short(id), queue, broker, traceparent, state, sender, time.time_ns()
         )
         if attributes:
             delivery.attributes = attributes
+        if parent is None:
+            delivery.linked = True
         self._open.add(delivery)
         return delivery
 
@@ -134,7 +138,7 @@ class Deliveries:
         delivery.pid = pid
         delivery.start_mono = int(accepted * 1e9)
         delivery.start_ns = time.time_ns() - (time.monotonic_ns() - delivery.start_mono)
-        self._voice.tell(facts.started((delivery,)))
+        self._voice.tell((Started, delivery))
 
     def _end(
         self,
@@ -146,10 +150,9 @@ class Deliveries:
         failure: Callable[[], Failure] | None = None,
     ) -> None:
         try:
-            delivery.claim.pop()
-        except IndexError:
+            self._open.remove(delivery)  # atomic: whoever takes it out speaks
+        except KeyError:
             return
-        self._open.discard(delivery)
         begun = delivery.start_mono > 0
         if how is RETURNED_VALUE:
             verdict, failure = SUCCESS, None
@@ -157,7 +160,7 @@ class Deliveries:
             verdict = judge(how, error=error, expected=expected, begun=begun)
             failure = failure if verdict.error_type else None
         self._voice.tell(
-            facts.ended((delivery, *verdict, time.time_ns(), end_mono if begun else 0, failure))
+            (Ended, delivery, *verdict, time.time_ns(), end_mono if begun else 0, failure)
         )
 
     def _settle(self, request: Any, delivery: Delivery, info: Any, end_mono: int) -> None:

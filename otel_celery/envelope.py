@@ -17,7 +17,6 @@ from otel_celery import conventions as c
 from otel_celery.conventions import HANDLE, ORIGIN, SENT, TRACEPARENT, TRACESTATE
 
 NO_PARENT = "0" * 16
-_NO_TRACE = "0" * 32
 WHEN_SET = (
     ("retries", c.TASK_RETRIES),
     ("eta", c.TASK_ETA),
@@ -29,14 +28,13 @@ WHEN_SET = (
 """Headers of Celery's that become attributes of publish and process spans, when they are set."""
 _WHEN_SET = tuple(field for field, _ in WHEN_SET)
 _LONGEST = 255  # of names, ids and keys: AMQP's short string, and what result backends take
-_TRACEPARENT_LENGTH = 55
-_TRACEPARENT_TEXT = "0123456789abcdef-"
 _MAX_TRACEPARENT = 200  # future versions may append fields; what is longer is not parsed
 _MAX_TRACESTATE = 512  # W3C: "should propagate at least 512 characters"
 _MAX_BAGGAGE = 8192  # W3C Baggage, 3.3.2, as its propagator has it
 _TRACEPARENT = re.compile(
     r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
 )
+_USUAL = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-0[01]").fullmatch
 _ORIGIN = re.compile(r"00-(?!0{32})[0-9a-f]{32}-[0-9a-f]{16}-0[01]")
 _TRACESTATE = re.compile(r"[\x20-\x7e]*")
 
@@ -65,18 +63,6 @@ def parse_traceparent(value: object, state: object = None) -> Trace | None:
     """
     if type(value) is not str or len(value) > _MAX_TRACEPARENT:
         return None
-    if (  # what everybody writes, in a third of the time
-        len(value) == _TRACEPARENT_LENGTH
-        and value[52:] in ("-01", "-00")
-        and value[:3] == "00-"
-        and value[35] == "-"
-        and value.count("-") == 3
-        and not value.strip(_TRACEPARENT_TEXT)
-    ):
-        trace_id, span_id = value[3:35], value[36:52]
-        if trace_id == _NO_TRACE or span_id == NO_PARENT:
-            return None
-        return trace((trace_id, span_id, value[54] == "1", clean_state(state) if state else ""))
     found = _TRACEPARENT.fullmatch(value)
     if found is None:
         return None
@@ -86,10 +72,27 @@ def parse_traceparent(value: object, state: object = None) -> Trace | None:
     return Trace(trace_id, span_id, bool(int(flags, 16) & 1), clean_state(state))
 
 
+def sender_in(headers: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return `traceparent` and `tracestate` of these headers as we write them; None if malformed.
+
+    What everybody writes is taken as it is, in a quarter of the time that parsing it takes.
+    """
+    value, state = headers.get(TRACEPARENT), headers.get(TRACESTATE)
+    if type(value) is str and _USUAL(value) is not None:
+        return value, clean_state(state) if state else ""
+    parsed = parse_traceparent(value, state)
+    return None if parsed is None else (parsed.header(), parsed.state)
+
+
+def trace_of(traceparent: str, state: str) -> Trace:
+    """Return the context that a `traceparent` of ours names."""
+    return Trace(traceparent[3:35], traceparent[36:52], traceparent[54] == "1", state)
+
+
 def parse_origin(value: object) -> Trace | None:
     """Return the parent of a task's first publish; its span id may be NO_PARENT."""
-    if type(value) is str and len(value) == _TRACEPARENT_LENGTH and _ORIGIN.fullmatch(value):
-        return Trace(value[3:35], value[36:52], value[54] == "1")
+    if type(value) is str and len(value) == 55 and _ORIGIN.fullmatch(value):
+        return trace_of(value, "")
     return None
 
 
@@ -174,11 +177,6 @@ def write(headers: dict[str, Any], own: Trace, origin: Trace | None, sent_at: fl
     else:
         headers.pop(ORIGIN, None)
     headers[SENT] = f"{sent_at:.6f}"
-
-
-def handle(own: Trace) -> tuple[str, str]:
-    """Return what main tells the pool process about the span that it reserved."""
-    return own.header(), own.state
 
 
 def read_handle(delivery_info: object) -> tuple[str, str] | None:

@@ -1,8 +1,6 @@
 """What happened, as noted in the hot path and told later by the speaker?
 
 A fact is made where something happens, in whatever thread Celery calls from, and costs an append.
-Where that is once a task, it is made by `started`, `ended` and the like from a tuple of its fields:
-a named tuple's own `__new__` takes twice as long.
 Instants are Unix nanoseconds; `*_mono` are nanoseconds of the machine's monotonic clock, which all
 processes of a host share, so that durations never come from the wall clock.
 """
@@ -12,9 +10,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
-from otel_celery.envelope import Trace, when_set
+from otel_celery.envelope import Trace, trace_of, when_set
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Failure(NamedTuple):
@@ -59,22 +59,28 @@ class Published(NamedTuple):
 class Delivery:
     """One delivery of one message to this worker: not one task, an id may run twice at once.
 
-    It is itself the fact that it was received. What is noted later, or never, stands in the class
-    until then, which makes it quick to make.
+    It is itself the fact that it was received. Contexts are text until the speaker asks for them.
+
+    Args:
+        name: of the task.
+        id: of the task.
+        queue: where the message came from.
+        broker: whose queue that is.
+        traceparent: of the process span.
+        tracestate: of the process span.
+        sender: both of the span that the message came from.
+        received_ns: when it came.
     """
 
-    task: Any = None  # Celery's; None for a message that named none
-    headers: Mapping[str, Any] = MappingProxyType({})  # of the message, until they have been read
-    attributes: Mapping[str, Any] = MappingProxyType({})  # of the span, by sampler and headers
-    sent_at: float | None = None
-    due_at: float | None = None
-    redelivered = False
-    start_ns = start_mono = end_mono = pid = 0
+    # Noted for few, and so kept in the class until then.
+    attributes: Mapping[str, Any] = _NOTHING  # of the span, by sampler and headers
+    linked = False  # the sender is no parent
     reason = ""  # "terminated", "cancelled": noted, spoken when the pool has the last word
     requeue: bool | None = None  # rejected: did the message go back?
     result: Any = None  # as Celery tells it, where results are to be recorded
-    handed = False  # given to the pool
     settling = False  # Celery is deciding; acknowledging now is not the last word
+    sent_at: float | None = None
+    due_at: float | None = None
 
     def __init__(
         self,
@@ -82,20 +88,39 @@ class Delivery:
         id: str,
         queue: str,
         broker: Broker,
-        own: Trace,
-        parent: Trace | None,
-        link: Trace | None,
+        traceparent: str,
+        tracestate: str,
+        sender: tuple[str, str] | None,
         received_ns: int,
     ) -> None:
         self.name, self.id, self.queue, self.broker = name, id, queue, broker
-        self.own, self.parent, self.link = own, parent, link
+        self.traceparent, self.tracestate, self.sender = traceparent, tracestate, sender
         self.received_ns = received_ns
-        self.claim = [True]  # popped by whoever speaks: list.pop is atomic
+        self.task: Any = None  # Celery's; None for a message that named none
+        self.headers: Mapping[str, Any] = _NOTHING  # of the message, until they have been read
+        self.redelivered = self.handed = False  # handed: given to the pool
+        self.start_ns = self.start_mono = self.end_mono = self.pid = 0
+        self.runtime: float | None = None  # seconds, as the pool says of a success
 
     @property
     def begun(self) -> bool:
         """Did a pool process, thread or greenlet take it?"""
         return self.start_mono > 0
+
+    @functools.cached_property
+    def own(self) -> Trace:
+        """Context of the process span."""
+        return trace_of(self.traceparent, self.tracestate)
+
+    @property
+    def parent(self) -> Trace | None:
+        """Of the process span."""
+        return None if self.sender is None or self.linked else trace_of(*self.sender)
+
+    @property
+    def link(self) -> Trace | None:
+        """Of the process span."""
+        return trace_of(*self.sender) if self.sender is not None and self.linked else None
 
 
 class Started(NamedTuple):
@@ -159,7 +184,13 @@ class Connected(NamedTuple):
 Fact: TypeAlias = (
     "Published | Delivery | Started | Ended | Eager | Due | PoolProcessExited | Connected"
 )
+Told: TypeAlias = "Fact | tuple[Any, ...]"
+"""A fact; or its class and its fields, of which the speaker makes it: that is not quick."""
 
-published: Callable[[tuple[Any, ...]], Published] = functools.partial(tuple.__new__, Published)
-started: Callable[[tuple[Delivery]], Started] = functools.partial(tuple.__new__, Started)
-ended: Callable[[tuple[Any, ...]], Ended] = functools.partial(tuple.__new__, Ended)
+
+def made(told: Told) -> Fact:
+    """Return the fact that was told."""
+    if type(told) is tuple:
+        fact: Fact = told[0]._make(told[1:])
+        return fact
+    return cast("Fact", told)

@@ -21,7 +21,7 @@ from opentelemetry import trace
 
 from otel_celery import sdk
 from otel_celery.exporter import Exporter
-from otel_celery.facts import Fact, Published
+from otel_celery.facts import Published, Told, made
 from otel_celery.fork_gate import ForkGate
 from otel_celery.guard import Guard
 from otel_celery.lanes.readable import Envelopes, encode_readable
@@ -83,7 +83,7 @@ class Here:
         self.exporter = None
         self.ear: Ear | None = None
         self.teller: Teller | None = None
-        self.tell: Callable[[Fact], None] = self._tell_first
+        self.tell: Callable[[Told], None] = self._tell_first
         """Takes a fact; the first one in a process makes it a publisher."""
         self.__dict__.pop("decide", None)
         self._envelopes = Envelopes()
@@ -95,9 +95,9 @@ class Here:
         sampler = getattr(provider, "sampler", None) or sdk.build_sampler()
         return Decider(None if sampler.get_description() == _USUAL else sampler)
 
-    def _tell_first(self, fact: Fact) -> None:
+    def _tell_first(self, told: Told) -> None:
         self._need_exporter()
-        self.tell(fact)
+        self.tell(told)
 
     def _need_exporter(self) -> Exporter:
         """Return what exports here; a process that is nothing yet becomes a publisher."""
@@ -195,14 +195,14 @@ class Here:
         self.stop()
         self.tell = _ignore
 
-    def _begin_anew(self, fact: Fact) -> None:
+    def _begin_anew(self, told: Told) -> None:
         """After a stop: a publish makes a publisher, any other word comes too late."""
-        if isinstance(fact, Published):
+        if isinstance(made(told), Published):
             self._be_nobody()
-            self.tell(fact)
+            self.tell(told)
 
 
-def _ignore(fact: Fact) -> None:
+def _ignore(told: Told) -> None:
     """Take a fact that nobody is interested in."""
 
 

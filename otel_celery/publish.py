@@ -14,8 +14,9 @@ from typing import Any, TypeAlias
 from opentelemetry.trace import SpanKind, get_current_span
 
 from otel_celery import conventions as c
-from otel_celery import envelope, facts
+from otel_celery import envelope
 from otel_celery.envelope import NO_PARENT, Trace
+from otel_celery.facts import Published
 from otel_celery.queues.naming import QueueNames
 from otel_celery.voice import Brokers, Voice, failure_of
 
@@ -113,6 +114,7 @@ class Door:
             added.update(decision.attributes)
         start_ns, start_mono = time.time_ns(), time.monotonic_ns()
         leaving = (
+            Published,
             name,
             told.get("id") or "",
             queue_name,
@@ -133,7 +135,7 @@ class Door:
         begun, start_mono, told, added = leaving
         duration = time.monotonic_ns() - start_mono
         failed = None if failure is None else failure_of(failure)
-        self._voice.tell(facts.published((*begun, duration, failed, told, added)))
+        self._voice.tell((*begun, duration, failed, told, added))
 
     def _without_ours(self, headers: Mapping[str, Any] | None) -> dict[str, Any] | None:
         """Return a caller's headers less those written anew: the sender would let them win."""

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_celery.envelope import Trace
-from otel_celery.facts import Broker, Delivery, Eager, Fact, Failure, Published
+from otel_celery.facts import Broker, Delivery, Eager, Fact, Failure, Published, Told, made
 from otel_celery.guard import Guard
 from otel_celery.lanes.readable import Envelopes, encode_readable
 from otel_celery.wire import Mouth, Record
@@ -54,9 +54,9 @@ class Teller:
         self._passing = False
         self._lock = threading.RLock()  # threads that a task started log, too
 
-    def tell(self, fact: Fact) -> None:
+    def tell(self, told: Told) -> None:
         """Send a fact that happened here, such as a publish within a task."""
-        self._mouth.send(FACT, encode_fact(fact))
+        self._mouth.send(FACT, encode_fact(told))
 
     def note(self, span_id: str, partial: bytes, end_mono: int) -> None:
         """Send what user code put on the task's span, before Celery sends the result."""
@@ -159,8 +159,9 @@ def hear(record: Record, to: Hearing) -> None:
         raise ValueError(f"malformed record of kind {record.kind}: {why}") from why
 
 
-def encode_fact(fact: Fact) -> bytes:
+def encode_fact(told: Told) -> bytes:
     """Return a fact as JSON; text with lone surrogates survives, as escapes."""
+    fact = made(told)
     assert not isinstance(fact, Delivery), "a pool process holds none"
     fields = fact._asdict()
     if "notes" in fields:

@@ -17,7 +17,7 @@ from opentelemetry.context import detach
 from otel_celery.conventions import HANDLE
 from otel_celery.delivery import Deliveries
 from otel_celery.facts import Delivery
-from otel_celery.outcome import HowEnded
+from otel_celery.outcome import RETURNED_VALUE, HowEnded
 from otel_celery.voice import failure_of
 
 
@@ -166,13 +166,11 @@ def settle_returned(deliveries: Deliveries, request: Any, told: Any, now: int) -
     failed, value, runtime = told
     if failed:
         return False
-    end_mono = min(now, delivery.start_mono + int(runtime * 1e9)) if runtime else now
+    delivery.runtime = runtime
     if deliveries.keep_results:
         delivery.result = value
     # Green pools report a task that they killed like this: a success that took no time.
-    deliveries.end(
-        delivery, HowEnded.TERMINATED if runtime is None else HowEnded.RETURNED_VALUE, end_mono
-    )
+    deliveries.end(delivery, HowEnded.TERMINATED if runtime is None else RETURNED_VALUE, now)
     return True
 
 

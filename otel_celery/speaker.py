@@ -22,10 +22,11 @@ from otel_celery.facts import (
     Due,
     Eager,
     Ended,
-    Fact,
     PoolProcessExited,
     Published,
     Started,
+    Told,
+    made,
 )
 from otel_celery.guard import Guard
 from otel_celery.headers import read_headers
@@ -70,7 +71,7 @@ class Speaker:
         capture: Sequence[str] = (),
         logs: LogLane = NoLane(),  # noqa: B008 - keeps nothing
     ) -> None:
-        self.facts: deque[Fact | Note | LogLine] = deque()
+        self.facts: deque[Told | Note | LogLine] = deque()
         self.lane, self.logs, self.ear = lane, logs, ear
         self.lock = instruments.lock
         """Held while a slice is told, and by who reads a consistent state."""
@@ -85,7 +86,7 @@ class Speaker:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._turn = guard("speaker", self._speak_slice)
-        self._tell = guard("speaker", lambda fact: self._tellers[type(fact)](fact))
+        self._tell = guard.per_task("speaker", self._tell_fact)
         self._read_headers = guard("headers", read_headers)
         self._hearing = Hearing(
             self.facts.append, self._heard_note, lane.put_encoded, self._heard_faults, logs.put_part
@@ -152,6 +153,10 @@ class Speaker:
             self._count_faults()
             self.counts.settle()
             return waiting > 0
+
+    def _tell_fact(self, told: Any) -> None:
+        fact = made(told)
+        self._tellers[type(fact)](fact)
 
     def _listen(self) -> None:
         ear = self.ear
@@ -233,6 +238,8 @@ class Speaker:
             return 0
         if note is not None:
             return note.end_mono
+        if delivery.runtime:
+            return min(fact.end_mono, delivery.start_mono + int(delivery.runtime * 1e9))
         gone = self._gone.get(delivery.pid, fact.end_mono)
         return gone if delivery.start_mono < gone < fact.end_mono else fact.end_mono
 

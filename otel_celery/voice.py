@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from otel_celery.facts import Broker, Fact, Failure
+from otel_celery.facts import Broker, Failure, Told
 from otel_celery.guard import Guard
 from otel_celery.queues.naming import QueueNames, messaging_system
 from otel_celery.sampling import Decider
@@ -34,7 +34,7 @@ class Voice(Protocol):
         """What becomes of the context in a message: parent, link or ignore."""
 
     @property
-    def tell(self) -> Callable[[Fact], None]:
+    def tell(self) -> Callable[[Told], None]:
         """Take a fact; an append, never more."""
 
     @property

@@ -15,7 +15,7 @@ from opentelemetry.sdk.resources import Resource
 from otel_celery import conventions as c
 from otel_celery.conventions import Metric
 from otel_celery.envelope import WHEN_SET, Trace
-from otel_celery.facts import Broker, Delivery, Ended, Failure, Published
+from otel_celery.facts import Broker, Delivery, Ended, Failure, Published, made
 from otel_celery.guard import Guard
 from otel_celery.metrics import Instruments
 from otel_celery.sampling import Decider, Decision
@@ -41,7 +41,9 @@ class Voice:
         self.structure = "parent"
         self.decide: Any = Decider()
         self.told: list[Any] = []
-        self.tell: Any = self.told.append
+
+    def tell(self, told: Any) -> None:
+        self.told.append(made(told))
 
 
 class Asked(Decider):
@@ -160,13 +162,23 @@ def delivery(
         link: of its span.
         noted: any other field.
     """
-    made = Delivery(name, "id-1", "mail", REDIS, own, parent, link, (SENT + 1) * NS)
-    made.sent_at = float(SENT)
+    sender = link or parent
+    of = Delivery(
+        name,
+        "id-1",
+        "mail",
+        REDIS,
+        own.header(),
+        own.state,
+        (sender.header(), sender.state) if sender else None,
+        (SENT + 1) * NS,
+    )
+    of.sent_at, of.linked = float(SENT), link is not None
     if ran is not None:
-        made.start_ns, made.start_mono, made.pid = (SENT + 2) * NS, 50 * NS, 4242
+        of.start_ns, of.start_mono, of.pid = (SENT + 2) * NS, 50 * NS, 4242
     for field, value in noted.items():
-        setattr(made, field, value)
-    return made
+        setattr(of, field, value)
+    return of
 
 
 def ended(of: Delivery, state: str = "success", failure: Failure | None = None, **said: Any) -> Any:

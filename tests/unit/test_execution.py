@@ -14,14 +14,13 @@ from opentelemetry.context import attach, detach, get_current, set_value
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_celery import conventions as c
-from otel_celery import envelope
 from otel_celery.execution import Execution, current_task, current_task_id
 from otel_celery.otlp import Limits
 from tests.unit.stand_ins import OWN, Voice
 
 OK = ("result", None, "SUCCESS", "'result'")
 FAILED = (None, "info", "FAILURE", "")
-REQUEST = {"delivery_info": {c.HANDLE: envelope.handle(OWN)}}
+REQUEST = {"delivery_info": {c.HANDLE: (OWN.header(), OWN.state)}}
 
 
 TASK = SimpleNamespace(name="shop.pay")
@@ -128,7 +127,7 @@ def test_an_unsampled_task_has_ids_and_no_recording(execution: Execution, notes:
         flags = span.get_span_context().trace_flags
         seen.append((span.get_span_context().is_valid, flags.sampled, span.is_recording()))
 
-    unsampled = envelope.handle(OWN._replace(sampled=False))
+    unsampled = (OWN._replace(sampled=False).header(), OWN.state)
     run(execution, body, {"delivery_info": {c.HANDLE: unsampled}})
     assert (seen, notes) == ([(True, False, False)], [])
 

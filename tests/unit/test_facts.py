@@ -12,9 +12,3 @@ def test_two_deliveries_of_one_message_are_two():
 
 def test_a_delivery_has_begun_when_a_pool_took_it():
     assert (delivery().begun, delivery(ran=None).begun) == (True, False)
-
-
-def test_a_delivery_can_be_claimed_once():
-    of = delivery()
-    assert of.claim.pop()
-    assert of.claim == []

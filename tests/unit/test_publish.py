@@ -15,7 +15,7 @@ from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.trace import SpanKind
 
 from otel_celery import conventions as c
-from otel_celery import envelope, publish
+from otel_celery import publish
 from otel_celery.envelope import NO_PARENT, Trace, told_by
 from otel_celery.facts import Failure, Published
 from otel_celery.publish import Door, current_trace
@@ -313,7 +313,7 @@ def test_a_retry_from_a_topic_exchange_carries_nothing_of_ours_but_headers(
         "routing_key": "pay.now",
         "priority": None,
         "redelivered": False,
-        c.HANDLE: envelope.handle(PROCESS),
+        c.HANDLE: (PROCESS.header(), PROCESS.state),
     }
     task.push_request(id="id-1", called_directly=False, delivery_info=told, retries=0, args=())
     task.signature_from_request(retries=1).apply_async()

@@ -247,18 +247,10 @@ def test_the_facts_of_a_delivery_come_in_their_order(received: Callable[..., Any
     assert (received_fact, started) == (delivery, Started(delivery))
     assert delivery.headers is request._request_dict
     assert (delivery.pid, before <= delivery.start_mono <= last.end_mono) == (4242, True)
-    assert last._replace(end_ns=0) == Ended(
-        delivery, "success", None, False, False, 0, delivery.start_mono + 1, None
+    assert delivery.runtime == 1e-9
+    assert last._replace(end_ns=0, end_mono=0) == Ended(
+        delivery, "success", None, False, False, 0, 0, None
     )
-
-
-def test_a_success_took_as_long_as_the_pool_says_and_no_longer_than_main_waited(
-    received: Callable[..., Any], voice: Voice
-):
-    request = received()
-    accept(request)
-    request.on_success((0, "None", 3600.0))
-    assert voice.told[-1].end_mono <= time.monotonic_ns()
 
 
 def test_an_expected_failure_says_so(received: Callable[..., Any], voice: Voice):
@@ -348,7 +340,7 @@ def test_what_main_publishes_for_a_task_is_caused_by_it(
 
 @pytest.mark.parametrize("round_", range(20))
 def test_two_threads_that_end_one_delivery_give_one_word(
-    received: Callable[..., Any], voice: Voice, round_: int
+    received: Callable[..., Any], deliveries: Deliveries, voice: Voice, round_: int
 ):
     request = received()
     accept(request)
@@ -356,9 +348,8 @@ def test_two_threads_that_end_one_delivery_give_one_word(
 
     def end(how: HowEnded) -> None:
         both.wait()
-        request_deliveries.end(request._otel, how)
+        deliveries.end(request._otel, how)
 
-    request_deliveries = Deliveries(voice, Brokers())
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(end, [HowEnded.RETURNED_VALUE, HowEnded.LOST]))
     assert len(outcomes(voice)) == 1

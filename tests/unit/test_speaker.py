@@ -235,6 +235,19 @@ def test_a_lost_delivery_ended(
     assert [(span.end_ns - span.start_ns) / NS for span in lane.spans] == [seconds]
 
 
+@pytest.mark.parametrize(
+    ("runtime", "seconds"),
+    [
+        pytest.param(1.5, 1.5, id="as-long-as-the-pool-says"),
+        pytest.param(3600.0, 3.0, id="no-longer-than-main-waited"),
+        pytest.param(None, 3.0, id="the-pool-said-nothing"),
+    ],
+)
+def test_a_success_took(speaker: Speaker, lane: Lane, runtime: float | None, seconds: float):
+    tell(speaker, *lived(delivery(runtime=runtime)))
+    assert [(span.end_ns - span.start_ns) / NS for span in lane.spans] == [seconds]
+
+
 def test_ends_of_processes_are_not_remembered_for_ever(
     speaker: Speaker, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ):
