@@ -143,7 +143,7 @@ def attributes() -> str:
     """Return which span says what."""
     spans = list(c.SPAN_ATTRIBUTES)
     names = dict.fromkeys(name for span in spans for name in c.SPAN_ATTRIBUTES[span])
-    marks = {n: ("x" if n in c.SPAN_ATTRIBUTES[span] else "" for span in spans) for n in names}
+    marks = {n: ["x" if n in c.SPAN_ATTRIBUTES[span] else "" for span in spans] for n in names}
     rows = [(f"`{name}`", *marks[name], ATTRIBUTES[name]) for name in names]
     return table(("attribute", *spans, "what"), rows)
 

@@ -85,6 +85,15 @@ def test_nobody_is_root_or_sees_docker(service: Service):
     assert "docker.sock" not in COMPOSE.read_text()
 
 
+def test_nothing_in_it_is_of_yesterday():
+    """Docker warns of `version`; Celery only warns of options that stand behind `flower`."""
+    told = yaml.safe_load(COMPOSE.read_text())
+    assert "version" not in told
+    flower = told["services"]["flower"]
+    assert flower["command"] == ["celery", "flower", "--port=5555"]
+    assert "CELERY_BROKER_URL" in flower["environment"]
+
+
 @pytest.mark.parametrize(
     ("text", "here"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,18 @@ def test_lines_over_histograms_carry_exemplars(board: dict[str, Any]):
             )
             if watched and target["range"] and "_bucket" in expr:
                 assert target["exemplar"], panel["title"]
+
+
+@EVERY
+def test_quantiles_keep_their_bounds_and_pies_are_of_the_time_shown(board: dict[str, Any]):
+    """Without `le` a quantile is of nothing; a counter's total is of the processes' whole lives."""
+    for panel in panels(board):
+        for target in panel["targets"]:
+            expr = target.get("expr", "")
+            for before in expr.split("_bucket")[:-1]:
+                assert re.search(r"sum by \([^)]*\ble\) \(\w+\(\w+$", before), panel["title"]
+            if panel["type"] == "piechart":
+                assert "increase(" in expr, panel["title"]
 
 
 @EVERY

@@ -125,6 +125,23 @@ def test_everything_on_the_wire_is_explained() -> None:
     assert set(tables.ATTRIBUTES) == spans
 
 
+def test_attributes_are_marked_for_the_spans_that_have_them() -> None:
+    heads, _, *rows = (line.split(" | ") for line in tables.attributes().splitlines())
+    marked = {
+        (span, row[0].strip("|` "))
+        for row in rows
+        for span, mark in zip(heads[1:-1], row[1:-1], strict=True)
+        if mark == "x"
+    }
+    assert marked == {(span, key) for span, keys in c.SPAN_ATTRIBUTES.items() for key in keys}
+
+
+def test_nothing_was_read_in_another_encoding() -> None:
+    """UTF-8 that somebody took for Latin-1 shows as two odd characters."""
+    odd = re.compile("[\u00c2\u00c3\u00e2][\u0080-\u00bf\u0152-\u2122]")
+    assert [page.name for page in ALL_PAGES if odd.search(page.read_text("utf-8"))] == []
+
+
 def test_variables_are_those_of_the_settings() -> None:
     """None of ours is missing, and none is made up."""
     ours = {item.metadata["var"] for item in rows()}
