@@ -91,6 +91,12 @@ def test_an_eager_task_without_a_current_span_is_a_root(app: Celery, voice: Voic
             ("failure", Failure("KeyError", "builtins.KeyError", "'x'", ""), True),
             id="expected",
         ),
+        pytest.param(
+            lambda task: task.retry(exc=KeyError("x"), max_retries=0),
+            {},
+            ("failure", Failure("KeyError", "builtins.KeyError", "'x'", ""), False),
+            id="retries-used-up",
+        ),
         pytest.param(raises(Ignore()), {}, ("ignored", None, False), id="ignored"),
         pytest.param(raises(Reject()), {}, ("rejected", None, False), id="rejected"),
     ],
