@@ -17,6 +17,7 @@ from otel_celery.outcome import HowEnded, judge
 from otel_celery.settings import rows as settings
 from otel_celery.view.intake import MAX_BODY
 from otel_celery.view.store import Limits
+from tests import covered
 from tests.faults import results
 from tests.suites import results as suites
 from tests.worker.expected import ALL, CASES
@@ -258,6 +259,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "faults-versions": results.versions,
     "celery-suites": suites.page,
     "celery-suites-versions": suites.versions,
+    **covered.TABLES,
     **performance.TABLES,
 }
 

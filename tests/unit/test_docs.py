@@ -215,6 +215,16 @@ def test_the_arithmetic_of_series_is_right(native: bool) -> None:
     readings.provider.shutdown()
 
 
+def test_the_faq_quotes_what_was_measured() -> None:
+    """A result that is taken anew changes docs/faults.md, and must change the answer too."""
+    faults = (ROOT / "docs" / "faults.md").read_text()
+    quoted = re.findall(
+        r"\b([\d,]+ of [\d,]+|\d+(?= µs)|[\d.]+ MiB)", (ROOT / "docs" / "faq.md").read_text()
+    )
+    assert len(quoted) > 10
+    assert [figure for figure in quoted if figure not in faults] == []
+
+
 def test_the_readme_is_short_and_its_picture_small() -> None:
     assert len(PAGES[0].read_text().splitlines()) < 200
     picture = ROOT / "docs" / "demo.svg"
