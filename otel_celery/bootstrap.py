@@ -99,6 +99,8 @@ class Instrumentation:
         self._logs.uninstall()
         self._tap.uninstall()
         self.here.gate.remove()
+        if self._worker is not None:  # one in a thread of a test may end without a word
+            self._worker.alive.stop()
         self.here.close()
         self.errors.close()  # it hears of the last facts
 

@@ -55,6 +55,11 @@ class Vitals:
         ):
             instruments.observe(metric, read)
 
+    def connect(self, consumer: Any) -> None:
+        """The worker has reached its broker, so its loop is about to turn."""
+        self.consumer, self.beaten_at = consumer, time.time()
+        self.connected = True  # after the heartbeat: from now on that alone is a sign of life
+
     def beat(self) -> None:
         """The event loop turned; what only its thread may look at is noted."""
         self.beaten_at = time.time()
@@ -66,12 +71,26 @@ class Vitals:
         consumer = getattr(self.consumer, "task_consumer", None)
         return [queue.name for queue in list(consumer.queues)] if consumer is not None else []
 
-    def _heartbeat(self) -> Points:
+    def alive_at(self, now: float) -> float:
+        """Return when this worker last was seen to be well.
+
+        Celery waits for a broker that is gone in the very thread that runs the loop: then there is
+        no heartbeat, and nothing that a restart would mend.
+
+        Args:
+            now: Unix seconds.
+        """
+        return self._beat_at(now) if self.connected else now
+
+    def _beat_at(self, now: float) -> float:
         # A solo worker's loop stands still while its task runs, and the worker is well.
         if self.pool_type == "solo" and self._counts.active:
-            self.beaten_at = time.time()
-        if self.beaten_at:
-            yield self.beaten_at, {}
+            self.beaten_at = now
+        return self.beaten_at
+
+    def _heartbeat(self) -> Points:
+        if beaten_at := self._beat_at(time.time()):
+            yield beaten_at, {}
 
     def _pool_limit(self) -> Points:
         if self._pool_size:

@@ -12,6 +12,7 @@ from celery import bootsteps
 
 from otel_celery import conventions as c
 from otel_celery import sdk, seams
+from otel_celery.alive import Alive
 from otel_celery.delivery import Deliveries
 from otel_celery.execution import Execution
 from otel_celery.facts import Connected, Delivery, PoolProcessExited
@@ -92,6 +93,7 @@ class WorkerMain:
             self.vitals.queues,
             lambda: self.vitals.reads_queues,
         )
+        self.alive = Alive(self._app, name, self.vitals, self.guard)
         self._step = _step(self)
         self._app.steps["consumer"].add(self._step)
         self._execution: Execution | None = None
@@ -100,7 +102,8 @@ class WorkerMain:
 
     def on_consumer(self, consumer: Any) -> None:
         """The consumer has reached the broker: first at the start, then after each loss."""
-        self.vitals.consumer, self.vitals.connected = consumer, True
+        self.vitals.connect(consumer)
+        self.alive.changed()
         if not self._running:
             self._running = True
             self._start()
@@ -161,6 +164,7 @@ class WorkerMain:
     def on_lost(self) -> None:
         """The consumer's connection is gone, or the worker stops."""
         self.vitals.connected = False
+        self.alive.changed()
 
     def on_close(self, unheard: Collection[Delivery]) -> None:
         """Celery drops what has not begun: with the connection it cannot be acknowledged."""
@@ -183,6 +187,7 @@ class WorkerMain:
                 flush_briefly(settings.pool_flush)
             self._here.stop(left)
         self._queues.close()
+        self.alive.stop()
         if self._claim is not None:
             self._claim.close()
 

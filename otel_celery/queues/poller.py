@@ -111,11 +111,11 @@ class QueuePoller:
         started = self._clock()
         try:
             if self._channel is None:
-                connection.ensure_connection(errback=_give_up, reraise_as_library_errors=False)
+                connection.ensure_connection(errback=give_up, reraise_as_library_errors=False)
                 self._channel = connection.channel()
             self._latest = (now, reader.read(self._channel, self._names(consumed)))
             failed = None
-        except _errors(connection) as fault:
+        except broker_errors(connection) as fault:
             failed = type(fault).__name__
         finally:
             self._on_probe(self._clock() - started, failed, self.system)
@@ -128,11 +128,16 @@ class QueuePoller:
         best_before = read_at + self._interval * (1 + _SLACK) + self._timeout
         return readings if self._clock() < best_before else ()
 
+    @property
+    def latest(self) -> Sequence[Reading]:
+        """What the last round read, however long ago; nothing if it failed."""
+        return self._latest[1]
+
     def close(self) -> None:
         """Close the connection; the next round opens it again, perhaps to the next broker."""
         self._channel = None
         if self._connection is not None:
-            with suppress(*_errors(self._connection)):
+            with suppress(*broker_errors(self._connection)):
                 self._connection.close()
 
     def _broker(self) -> tuple[Any, QueueReader | None]:
@@ -141,9 +146,7 @@ class QueuePoller:
             self._connection = self._app.connection_for_read()
             transport = transport_name(self._connection)
             self.system = messaging_system(transport)
-            given = self._connection.transport_options
-            own = _patience(transport, self._timeout, given)
-            self._connection.transport_options = {**given, **own}
+            be_impatient(self._connection, self._timeout)
             self._reader = next((one for one in self._readers if transport in one.transports), None)
         return self._connection, self._reader
 
@@ -167,12 +170,19 @@ class QueuePoller:
         return queue is None or queue.exchange is None or queue.exchange.type != "fanout"
 
 
-def _errors(connection: Any) -> tuple[type[Exception], ...]:
+def be_impatient(connection: Any, seconds: float) -> None:
+    """Bound how long a connection that is not open yet may wait for its broker."""
+    given = connection.transport_options
+    own = _patience(transport_name(connection), seconds, given)
+    connection.transport_options = {**given, **own}
+
+
+def broker_errors(connection: Any) -> tuple[type[Exception], ...]:
     """Return what a broker that cannot be read makes its transport raise."""
     return (*connection.connection_errors, *connection.channel_errors, KombuError, OSError)
 
 
-def _give_up(fault: Exception, interval: float) -> None:
+def give_up(fault: Exception, interval: float) -> None:
     """End kombu's attempts to connect at the first; it has gone on to the next broker by then."""
     raise fault
 

@@ -43,7 +43,7 @@ class Watched:
 
     def latest(self) -> list[object]:
         """Return the last readings, however old."""
-        return list(self.poller._latest[1])
+        return list(self.poller.latest)
 
 
 @pytest.fixture

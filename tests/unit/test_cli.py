@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from otel_celery import cli
-from otel_celery.cli import main
+from otel_celery.cli import demo, main, view
 from otel_celery.cli.stage import DemoFault
 
 
@@ -20,8 +19,8 @@ def asked(monkeypatch):
         calls.append((host, port, token))
         return 0
 
-    monkeypatch.setattr(cli, "run_demo", run_demo)
-    monkeypatch.setattr(cli, "run_view", run_view)
+    monkeypatch.setattr(demo, "run_demo", run_demo)
+    monkeypatch.setattr(view, "run_view", run_view)
     return calls
 
 
@@ -59,6 +58,9 @@ def test_arguments_reach_the_command(asked, arguments, call):
         pytest.param(["demo", "--view", "--otlp", "http://c"], "not allowed with", id="both"),
         pytest.param(["view", "--port", "70000"], "expected a port, 0 to 65535", id="no-port"),
         pytest.param(["demo", "--otlp", "c:4318"], "expected a URL such as", id="no-url"),
+        pytest.param(["health", "--max-age", "0"], "expected seconds above 0", id="no-age"),
+        pytest.param(["health", "--max-depth", "q="], "expected a number of messages", id="depth"),
+        pytest.param(["health", "--warn-depth", "-1"], "expected a number of messages", id="minus"),
     ],
 )
 def test_wrong_arguments_are_refused_with_what_was_expected(asked, arguments, words, capsys):
@@ -73,6 +75,6 @@ def test_a_fault_is_one_message_and_no_traceback(monkeypatch, capsys):
     def fail(*arguments, **options):
         raise DemoFault("shop-web ended with 1")
 
-    monkeypatch.setattr(cli, "run_demo", fail)
+    monkeypatch.setattr(demo, "run_demo", fail)
     assert main(["demo"]) == 1
     assert capsys.readouterr().err == "otel-celery: shop-web ended with 1\n"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
@@ -16,10 +21,12 @@ from otel_celery import conventions as c
 from otel_celery.counts import Counts
 from otel_celery.lane_metrics import LANE_METRICS
 from otel_celery.metrics import Instruments
+from otel_celery.queues import QueueReading
+from otel_celery.queues.once import Answer, Question
 from otel_celery.sdk.system_metrics import _ASKED
 from otel_celery.settings import rows
 from tests import tables
-from tests.unit.stand_ins import Readings, delivery, ended
+from tests.unit.stand_ins import Readings, delivery, ended, memory_app
 
 ROOT = tables.ROOT
 PAGES = tuple(page for page in tables.PAGES if page.exists())
@@ -164,6 +171,35 @@ def test_settings_without_effect_are_named_as_such() -> None:
 def test_examples_are_python(page: Path) -> None:
     for code in blocks(page, "python"):
         compile(code, str(page), "exec")
+
+
+@pytest.mark.parametrize(("depth", "status"), [(3, 200), (1001, 503)])
+def test_the_snippets_of_health_answer_a_probe(
+    monkeypatch: pytest.MonkeyPatch, depth: int, status: int
+) -> None:
+    """Those for ASGI and WSGI, as they stand on the page."""
+    asgi, wsgi, _django = blocks(ROOT / "docs" / "health.md", "python")
+    queues = [QueueReading("mail", depth)]
+    monkeypatch.setattr(Question, "ask", lambda _: Answer("redis", 0.001, None, queues))
+    proj = SimpleNamespace(app=memory_app())
+    monkeypatch.setitem(sys.modules, "proj", SimpleNamespace(celery=proj))
+    monkeypatch.setitem(sys.modules, "proj.celery", proj)
+    said: list[Any] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        said.append(message)
+
+    made: dict[str, Any] = {}
+    exec(asgi, made)
+    asyncio.run(made["health"]({}, None, send))
+    start, body = said
+    assert start["status"] == status
+    exec(wsgi, made)
+    (again,) = made["health"]({}, lambda *line: said.append(line))
+    assert said[2][0].startswith(f"{status} ")
+    assert body["body"] == again
+    assert json.loads(again)["checks"][1]["ready"] == depth
+    proj.app.close()
 
 
 def exposed() -> set[str]:

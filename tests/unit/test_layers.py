@@ -16,14 +16,14 @@ import otel_celery
 ROOT = Path(otel_celery.__file__).parent
 LAYERS = {
     "words": "settings conventions errors span redaction",
-    "rules": "envelope timing outcome facts values headers spans otlp log_records",
+    "rules": "envelope timing outcome facts values headers spans otlp log_records heartbeat",
     "instruments": "taskspan notes bounds cells metrics counts sampling",
     "Celery": "publish delivery request ending execution eager beat queues queue_metrics seams"
     " takeover guard voice logs log_tap unheard",
-    "process": "process exporter lane_metrics sdk wire relay vitals speaker lanes courier worker"
-    " hooks pool_process fork_gate sentry sentry_main sentry_task sentry_event",
+    "process": "process exporter lane_metrics sdk wire relay vitals alive speaker lanes courier"
+    " worker hooks pool_process fork_gate sentry sentry_main sentry_task sentry_event",
     "top": "bootstrap",
-    "tools": "__init__ auto distro configurator cli view testing",
+    "tools": "__init__ auto distro configurator cli view testing health",
 }
 LAYER = {room: number for number, rooms in enumerate(LAYERS.values()) for room in rooms.split()}
 SDK_ROOMS = {"sdk", "lanes", "relay", "configurator", "testing"}

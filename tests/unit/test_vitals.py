@@ -120,6 +120,17 @@ def test_a_loop_that_stands_still_stops_the_heartbeat(
     assert (readings.values(c.WORKER_HEARTBEAT)[()] > long_ago) is alive
 
 
+def test_a_worker_that_reaches_its_broker_has_a_heartbeat_at_once(vitals: Vitals):
+    """From then on that alone is a sign of life."""
+    assert vitals.alive_at(1000.0) == 1000.0
+    before = time.time()
+    vitals.connect(consumer_of("mail"))
+    assert before <= vitals.alive_at(before + 1000) <= time.time()
+    assert vitals.queues() == ["mail"]
+    vitals.connected = False
+    assert vitals.alive_at(before + 1000) == before + 1000
+
+
 def test_cpu_and_memory_are_those_of_main_and_its_pool_processes(
     vitals: Vitals, readings: Readings, monkeypatch: pytest.MonkeyPatch
 ):

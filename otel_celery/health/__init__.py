@@ -1,0 +1,1 @@
+"""Is a worker alive, and are broker and queues ready? For probes; nothing here is broadcast."""
