@@ -43,6 +43,7 @@ class Exporter:
         ear: where its pool processes are heard.
         metric_exporters: further ones, from code.
         gate: keeps forks apart from what exporters of the SDK do, of which some do not bear one.
+        serve: whether it may open Prometheus' port, as a worker always may.
     """
 
     def __init__(
@@ -56,11 +57,12 @@ class Exporter:
         ear: Ear | None = None,
         metric_exporters: Sequence[Any] = (),
         gate: AbstractContextManager[object] = nullcontext(),  # noqa: B008 - keeps nothing
+        serve: bool = False,
     ) -> None:
         self.resource = sdk.build_resource(instance_id, service, **attributes)
         self.lane = sdk.build_span_lane(self.resource, trace.get_tracer_provider())
         self.metering = sdk.build_meter_provider(
-            self.resource, metric_exporters, serve=bool(identity.worker)
+            self.resource, metric_exporters, serve=serve or bool(identity.worker)
         )
         self.instruments = self.metering.instruments()
         # Log records are those of tasks: only a worker has any.

@@ -10,7 +10,7 @@ from typing import Any
 from otel_celery import conventions as c
 from otel_celery.metrics import Instruments
 from otel_celery.queues import BrokerReading, QueueReader, QueueReading
-from otel_celery.queues.poller import QueuePoller, built_in_readers
+from otel_celery.queues.poller import OnProbe, QueuePoller, built_in_readers
 from otel_celery.settings import Settings
 
 Points = Iterable[tuple[float, Mapping[str, Any]]]
@@ -28,6 +28,7 @@ class QueueMetrics:
         readers: of the application; asked before the built-in ones.
         consumed: names of the queues that this worker consumes now.
         should_read: whether it falls to this process.
+        on_probe: told of each round.
     """
 
     def __init__(
@@ -38,8 +39,9 @@ class QueueMetrics:
         readers: Sequence[QueueReader] = (),
         consumed: Callable[[], Iterable[str]] = tuple,
         should_read: Callable[[], bool] = lambda: True,
+        on_probe: OnProbe = lambda seconds, error_type, system: None,
     ) -> None:
-        self._instruments, self._consumed = instruments, consumed
+        self._instruments, self._consumed, self._on_probe = instruments, consumed, on_probe
         self._free = threading.Lock()
         self.interval = min(_LOOK, settings.queue_interval)
         self._poller = QueuePoller(
@@ -78,6 +80,7 @@ class QueueMetrics:
         self._instruments.record(
             c.PROBE_DURATION, seconds, {c.MESSAGING_SYSTEM: system, c.ERROR_TYPE: error_type}
         )
+        self._on_probe(seconds, error_type, system)
 
     def _queues(self) -> Iterable[tuple[QueueReading, dict[str, Any]]]:
         for reading in self._poller.readings():

@@ -57,8 +57,15 @@ def _health(arguments: Namespace) -> int:
     return run_health(arguments)
 
 
+def _monitor(arguments: Namespace) -> int:
+    from otel_celery.cli.monitor import run_monitor
+
+    return run_monitor(arguments, os.environ)
+
+
 COMMANDS: Mapping[str, Callable[[Namespace], int]] = {
     "demo": _demo,
     "view": _view,
     "health": _health,
+    "monitor": _monitor,
 }

@@ -14,7 +14,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="otel-celery", description="Traces and metrics for Celery."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for add in (_demo, _view, _health):
+    for add in (_demo, _view, _health, _monitor):
         add(commands)
     return parser
 
@@ -126,6 +126,25 @@ def _health(commands: Commands) -> None:
     )
     health.add_argument("--strict", action="store_true", help="exit with 1 where it is degraded")
     health.add_argument("--json", action="store_true", help="print JSON, for machines")
+
+
+def _monitor(commands: Commands) -> None:
+    monitor = commands.add_parser(
+        "monitor",
+        help="read the queues where no worker does, and export what they say",
+        description="Read the queues of a broker as a worker does, with the same metrics, and "
+        "export them as the OTEL_* variables say. Also while no worker is up. "
+        "Workers then run with OTEL_CELERY_QUEUE_INTERVAL=0.",
+        epilog="exit status: 0 stopped by SIGTERM or Ctrl-C, after a last export; "
+        "1 it cannot start; 2 wrong arguments.",
+    )
+    _add_app(monitor)
+    monitor.add_argument(
+        "--interval",
+        type=duration,
+        metavar="SECONDS",
+        help="between two readings (default: OTEL_CELERY_QUEUE_INTERVAL unless that is 0, else 15)",
+    )
 
 
 def _add_app(command: argparse.ArgumentParser) -> None:
