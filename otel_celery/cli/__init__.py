@@ -57,6 +57,12 @@ def _health(arguments: Namespace) -> int:
     return run_health(arguments)
 
 
+def _status(arguments: Namespace) -> int:
+    from otel_celery.cli.status import run_status
+
+    return run_status(arguments)
+
+
 def _monitor(arguments: Namespace) -> int:
     from otel_celery.cli.monitor import run_monitor
 
@@ -67,5 +73,6 @@ COMMANDS: Mapping[str, Callable[[Namespace], int]] = {
     "demo": _demo,
     "view": _view,
     "health": _health,
+    "status": _status,
     "monitor": _monitor,
 }

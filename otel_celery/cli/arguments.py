@@ -14,7 +14,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="otel-celery", description="Traces and metrics for Celery."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for add in (_demo, _view, _health, _monitor):
+    for add in (_demo, _view, _health, _status, _monitor):
         add(commands)
     return parser
 
@@ -126,6 +126,39 @@ def _health(commands: Commands) -> None:
     )
     health.add_argument("--strict", action="store_true", help="exit with 1 where it is degraded")
     health.add_argument("--json", action="store_true", help="print JSON, for machines")
+
+
+def _status(commands: Commands) -> None:
+    status = commands.add_parser(
+        "status",
+        help="queues, workers, pools and the busiest tasks, once or again and again",
+        description="Ask the broker for its queues, and all workers for their pools and tasks: "
+        "one broadcast (Celery's `inspect stats`), whose answers are waited for for a second.",
+        epilog="exit status: 0 the broker answered; 1 it did not; 2 wrong arguments. "
+        "Ctrl-C ends --watch.",
+    )
+    _add_app(status)
+    status.add_argument(
+        "--timeout",
+        type=duration,
+        default=1.0,
+        metavar="SECONDS",
+        help="for an answer of the broker, and to wait for answers of workers (default: 1)",
+    )
+    status.add_argument(
+        "--no-workers", action="store_true", help="queues alone: nothing is broadcast"
+    )
+    status.add_argument(
+        "--watch",
+        type=duration,
+        nargs="?",
+        const=2.0,
+        metavar="SECONDS",
+        help="look again after so many seconds (without a number: 2), until Ctrl-C",
+    )
+    status.add_argument(
+        "--json", action="store_true", help="print JSON, for machines; one line each time"
+    )
 
 
 def _monitor(commands: Commands) -> None:

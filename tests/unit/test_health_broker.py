@@ -22,7 +22,7 @@ class Asked:
     """Answers instead of a broker, and counts who asked."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.times, self.threads = 0, set[str]()
+        self.times = 0
         self.answer: Answer | Exception = Answer("redis", 0.0123, None, ())
         self.may_answer = threading.Event()
         self.may_answer.set()
