@@ -178,6 +178,13 @@ def _monitor(commands: Commands) -> None:
         metavar="SECONDS",
         help="between two readings (default: OTEL_CELERY_QUEUE_INTERVAL unless that is 0, else 15)",
     )
+    monitor.add_argument(
+        "--heartbeat",
+        action="append",
+        default=[],
+        metavar="NODENAME",
+        help="listen for this worker, which is not instrumented; may be given several times",
+    )
 
 
 def _add_app(command: argparse.ArgumentParser) -> None:

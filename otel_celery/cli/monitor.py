@@ -7,11 +7,12 @@ import sys
 import threading
 import uuid
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from otel_celery import sdk
 from otel_celery.cli.apps import AppFault, find
+from otel_celery.cli.heartbeats import Heartbeats
 from otel_celery.errors import ConfigError
 from otel_celery.exporter import Exporter
 from otel_celery.guard import Guard
@@ -36,7 +37,8 @@ def run_monitor(arguments: Namespace, environ: Mapping[str, str]) -> int:
     earlier = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         app = find(arguments.app, arguments.broker, arguments.queue)
-        monitor = Monitor(app, settings_of(arguments, environ), Said(sys.stderr.write))
+        settings = settings_of(arguments, environ)
+        monitor = Monitor(app, settings, Said(sys.stderr.write), arguments.heartbeat)
         monitor.start()
         over.wait()
         monitor.stop()
@@ -65,13 +67,18 @@ class Monitor:
         app: whose broker, and whose queues.
         settings: interval, further queues, time for the last export.
         on_probe: told of each round.
+        heartbeats: nodenames of workers to listen for.
 
     Raises:
         OtelCeleryError: its broker cannot be read, or nothing exported.
     """
 
     def __init__(
-        self, app: Any, settings: Settings, on_probe: Callable[[float, str | None, str], None]
+        self,
+        app: Any,
+        settings: Settings,
+        on_probe: Callable[[float, str | None, str], None],
+        heartbeats: Sequence[str] = (),
     ) -> None:
         if sdk.sdk_disabled():
             raise ConfigError("OTEL_SDK_DISABLED is true: nothing would be exported")
@@ -79,20 +86,26 @@ class Monitor:
         transport = transport_name(app.connection_for_read())
         if not any(transport in reader.transports for reader in built_in_readers()):
             raise AppFault(f"queues of a broker that is reached by {transport} cannot be read")
-        self._exporter = Exporter(
-            settings, Guard(), str(uuid.uuid4()), app.main or "celery", {}, serve=True
-        )
+        guard, service = Guard(), app.main or "celery"
+        self._exporter = Exporter(settings, guard, str(uuid.uuid4()), service, {}, serve=True)
         self._queues = QueueMetrics(app, settings, self._exporter.instruments, on_probe=on_probe)
+        self._heartbeats = Heartbeats(app, heartbeats, service, guard) if heartbeats else None
 
     def start(self) -> None:
         """Read and export from now on, in threads."""
         self._queues.observe()
         self._exporter.rounds.every(self._queues.interval, self._queues.poll)
+        if self._heartbeats is not None:
+            for worker in self._heartbeats.meterings:
+                self._exporter.rounds.every(worker.interval, worker.collect)
+            self._heartbeats.start()
         self._exporter.start()
 
     def stop(self) -> None:
         """Export what was read last, if that is still true."""
         self._exporter.stop()
+        if self._heartbeats is not None:
+            self._heartbeats.stop()
         self._queues.close()
 
 

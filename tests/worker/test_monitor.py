@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +65,26 @@ def test_two_monitors_say_the_same_and_the_last_word_is_exported(
 def end(process: subprocess.Popen[bytes], how: int) -> int:
     process.send_signal(how)
     return process.wait(60)
+
+
+def test_a_worker_that_is_not_instrumented_is_heard_on_request(
+    redis_url: str, receiver: Receiver, tmp_path: Path
+) -> None:
+    """Under its own name, and nothing is left in the broker."""
+    environ = harness.environment(redis_url, receiver)
+    command = [sys.executable, "-m", "otel_celery.cli", "monitor", "-b", redis_url]
+    command += ["--heartbeat", harness.NODE]
+    log = tmp_path / "monitor.log"
+    with harness.worker(tmp_path, environ, "-P", "solo", app="plain_app"):
+        before = harness.keys(redis_url)
+        with running(command, log, environ) as monitor:
+
+            def heard() -> list[harness.Point]:
+                return harness.points(receiver, "celery.worker.heartbeat.timestamp")
+
+            (point,) = eventually(heard)
+            assert (point.instance, point.attributes) == (harness.NODE, {})
+            assert 0 <= time.time() - point.value < 60
+            assert end(monitor, signal.SIGTERM) == 0
+        assert harness.keys(redis_url) == before
+    assert log.read_text() == "otel-celery monitor: reads redis\n"
