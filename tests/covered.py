@@ -41,7 +41,14 @@ PANELS = {
     for row in board.rows
     for title in (row.title, *(panel.title for panel in row.panels))
 }
-COMMANDS = {"otel-celery view": "view.md", "make demo": "../README.md", "make stack": "pipeline.md"}
+COMMANDS = {
+    "otel-celery view": "view.md",
+    "otel-celery health": "health.md",
+    "otel-celery monitor": "monitor.md",
+    "otel-celery status": "status.md",
+    "make demo": "../README.md",
+    "make stack": "pipeline.md",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
