@@ -13,12 +13,15 @@ from typing import Any
 from opentelemetry import trace
 
 from otel_celery import sdk
+from otel_celery.contrib import CONTRIB
+from otel_celery.contrib_runtimes import measure_runtimes
 from otel_celery.courier import Courier
 from otel_celery.guard import Guard, logger
 from otel_celery.lane_metrics import LOG_ROWS, LaneMetrics
-from otel_celery.lanes import Lane, LogLane, NoLane
+from otel_celery.lanes import Lane, LogLane, NoLane, TakesSpans
 from otel_celery.lanes.batches import Batches
 from otel_celery.lanes.inherited import renew_connections
+from otel_celery.lanes.renamed import Renamed
 from otel_celery.sdk.driven import Driven
 from otel_celery.sdk.system_metrics import observe_process
 from otel_celery.settings import Settings
@@ -73,9 +76,12 @@ class Exporter:
                 sender.apart = gate
         LaneMetrics(self.lane).observe(self.instruments)
         LaneMetrics(self.logs, LOG_ROWS).observe(self.instruments)
-        self.speaker = Speaker(
-            guard, self.lane, self.instruments, identity, ear, settings.capture, self.logs
-        )
+        spans: TakesSpans = self.lane
+        capture = settings.capture
+        if settings.names != "semconv":
+            spans, capture = Renamed(self.lane, settings.names), (*capture, CONTRIB)
+            measure_runtimes(self.instruments, settings.names, identity.worker)
+        self.speaker = Speaker(guard, spans, self.instruments, identity, ear, capture, self.logs)
         self.courier = Courier(guard.report)
         self.rounds = Courier(guard.report, name="otel-celery-rounds")
         """For metrics and queues: an endpoint of theirs that is silent must not cost a span."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from otel_celery import contrib, envelope, timing
 from otel_celery import conventions as c
-from otel_celery import envelope, timing
 from otel_celery.facts import Delivery
 from otel_celery.redaction import cut, redacted_repr
 
@@ -43,6 +43,8 @@ def read_headers(delivery: Delivery, headers: Mapping[str, Any], capture: Sequen
     if "args" in capture:
         found[c.TASK_ARGS] = cut(redacted_repr(str(headers.get("argsrepr") or "")), REPR_LIMIT)
         found[c.TASK_KWARGS] = cut(redacted_repr(str(headers.get("kwargsrepr") or "")), REPR_LIMIT)
+    if contrib.CONTRIB in capture:
+        found.update(contrib.told_by(headers))
 
 
 def _inside(headers: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -30,7 +30,7 @@ from otel_celery.facts import (
 )
 from otel_celery.guard import Guard
 from otel_celery.headers import read_headers
-from otel_celery.lanes import LogLane, NoLane, SpanLane
+from otel_celery.lanes import LogLane, NoLane, TakesSpans
 from otel_celery.log_records import LogLine
 from otel_celery.metrics import Instruments
 from otel_celery.relay import Hearing, Note, hear
@@ -64,7 +64,7 @@ class Speaker:
     def __init__(
         self,
         guard: Guard,
-        lane: SpanLane,
+        lane: TakesSpans,
         instruments: Instruments,
         identity: Identity = Identity(),  # noqa: B008 - immutable
         ear: Ear | None = None,

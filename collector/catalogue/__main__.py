@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parents[1]
 FILES: dict[str, Callable[[], str]] = {
     **prometheus.FILES,
     "../docs/alerts.md": alerts_page,
-    "../docs/migration.md": migration_page,
+    "../docs/migrate/flower-and-celery-exporter.md": migration_page,
     **{f"grafana/dashboards/{d.name}.json": partial(dashboard_file, d) for d in DASHBOARDS},
 }
 """Path below `collector/` -> what it holds. One line for each kind of file that is generated."""

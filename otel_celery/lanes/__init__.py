@@ -47,13 +47,17 @@ class Lane(Protocol):
         """Give up what still waits, and release connections."""
 
 
-class SpanLane(Lane, Protocol):
-    """Takes finished spans."""
+class TakesSpans(Protocol):
+    """What the speaker needs of a lane."""
 
     def put(self, span: FinishedSpan) -> None: ...
 
     def put_encoded(self, request: bytes, spans: int) -> None:
         """Take a whole ExportTraceServiceRequest that carries this number of spans."""
+
+
+class SpanLane(Lane, TakesSpans, Protocol):
+    """Takes finished spans."""
 
 
 class LogLane(Lane, Protocol):

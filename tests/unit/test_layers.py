@@ -16,8 +16,9 @@ import otel_celery
 ROOT = Path(otel_celery.__file__).parent
 LAYERS = {
     "words": "settings conventions errors span redaction",
-    "rules": "envelope timing outcome facts values headers spans otlp log_records heartbeat",
-    "instruments": "taskspan notes bounds cells metrics counts sampling",
+    "rules": "envelope timing outcome facts values headers spans otlp log_records contrib"
+    " heartbeat",
+    "instruments": "taskspan notes bounds cells metrics contrib_runtimes counts sampling",
     "Celery": "publish delivery request ending execution eager beat queues queue_metrics seams"
     " takeover guard voice logs log_tap unheard",
     "process": "process exporter lane_metrics sdk wire relay vitals alive speaker lanes courier"

@@ -1,4 +1,4 @@
-"""What do people read who come from another program? The text of docs/migration.md."""
+"""What do people read who come from another program? The text of docs/migrate/flower-and-celery-exporter.md."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _MOVE = """\
 # Moving from Flower or celery-exporter
 
 This page is written from `collector/catalogue/migration/`: `make docs`. Coming from \
-opentelemetry-instrumentation-celery ("contrib"): [moving-from-contrib.md](moving-from-contrib.md) \
+opentelemetry-instrumentation-celery ("contrib"): [its own page](contrib.md) \
 has its spans, attributes and metrics.
 
 Names of others were read in their sources: Flower 2, danihodovic/celery-exporter 0.12 (on PyPI \
@@ -46,7 +46,8 @@ _MOVED_TITLES = {
 _MOVED_NOTES = {
     "celery-exporter": "`celery_` is its prefix unless it was given another.",
     "flower": "contrib writes its histogram under the name `flower.task.runtime.seconds`, which"
-    " becomes the same series: this file keeps its boards alive as well. Flower's pages of single"
+    " becomes the same series: this file keeps its boards alive as well. Not together"
+    " with `OTEL_CELERY_NAMES=contrib` or `dup`, which write that histogram themselves. Flower's pages of single"
     " tasks are traces here: search for `process <task>` in Jaeger.",
     "celery-exporter-1": "Its package no longer builds from source. Guides that speak of"
     " `celery_workers_active`, `celery_workers_total` or `celery_task_duration_seconds` name"
@@ -56,7 +57,7 @@ _MOVED_NOTES = {
 
 
 def migration_page() -> str:
-    """Return docs/migration.md."""
+    """Return docs/migrate/flower-and-celery-exporter.md."""
     parts = []
     for name, rows in SOURCES.items():
         table = markdown(
@@ -65,7 +66,7 @@ def migration_page() -> str:
         )
         file = f"collector/prometheus/rules/optional/migration-{name}.yml"
         parts.append(
-            f"## {_MOVED_TITLES[name]}\n\nRules: [{file}](../{file}). {_MOVED_NOTES[name]}\n\n"
+            f"## {_MOVED_TITLES[name]}\n\nRules: [{file}](../../{file}). {_MOVED_NOTES[name]}\n\n"
             f"{table}"
         )
     return _MOVE + "\n".join(parts)
