@@ -74,8 +74,12 @@ def told_by(headers: Mapping[str, Any]) -> dict[str, Any]:
         if text := short(info.get("routing_key")):
             found[DESTINATION] = text
     limits = headers.get("timelimit")
-    if isinstance(limits, (list, tuple)) and len(limits) == 2 and any(limits):
-        found[TIME_LIMIT] = [short(limit) for limit in limits] if None in limits else list(limits)
+    if isinstance(limits, (list, tuple)) and len(limits) == 2:
+        given = [limit for limit in limits if isinstance(limit, (int, float)) and 0 < limit < 1e9]
+        if len(given) == 2:
+            found[TIME_LIMIT] = given
+        elif given and None in limits:
+            found[TIME_LIMIT] = ["" if limit is None else short(limit) for limit in limits]
     return found
 
 

@@ -111,6 +111,25 @@ def test_tempo_gets_what_jaeger_gets(
     assert other.headers["x-scope-orgid"] == "anonymous"
 
 
+def test_the_overlay_on_the_page_for_new_relic_brings_it_spans_and_metrics(
+    otelcol: Path, tmp_path: Path, environ: Mapping[str, str], backend: Receiver
+):
+    """It is no file here, because there is nothing of ours to run it against."""
+    page = BASE.parents[1] / "docs" / "migrate" / "new-relic.md"
+    _, _, rest = page.read_text().partition("```yaml\n")
+    overlay = tmp_path / "newrelic.yaml"
+    overlay.write_text(rest.partition("```")[0])
+    keys = {"NEW_RELIC_OTLP_ENDPOINT": f"{backend.url}/nr", "NEW_RELIC_LICENSE_KEY": "k"}
+    collector = Collector(otelcol, tmp_path, [], {**environ, **keys})
+    collector.configs.append(overlay)
+    assert collector.validate() == ""
+    with collector.running():
+        collector.send(process())
+        collector.post("metrics", gauge("celery.worker.broker.connected", 1, "1"))
+        spans, metrics = (wait_for(backend, f"/nr/v1/{kind}") for kind in ("traces", "metrics"))
+    assert [each.headers["api-key"] for each in (spans, metrics)] == ["k", "k"]
+
+
 def test_sentry_gets_protobuf_at_its_own_url_with_its_key(
     otelcol: Path, tmp_path: Path, environ: Mapping[str, str], backend: Receiver
 ):

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_celery import conventions as c
 from otel_celery.contrib import CONTRIB, DUP, RENAMED, named, told_by
 from otel_celery.facts import Due, Eager
 from otel_celery.headers import read_headers
+from otel_celery.otlp import encode_span
 from otel_celery.span import CONSUMER, ERROR, INTERNAL, PRODUCER, FinishedSpan
 from otel_celery.spans import Identity, Notes, beat_span, eager_span, process_span, publish_span
 from tests.unit.stand_ins import BAD, NS, OWN, SENT, delivery, ended, published
@@ -167,7 +171,10 @@ def test_a_message_says_more_in_contribs_names():
     ("limits", "told"),
     [
         pytest.param((60, 50), {"celery.timelimit": [60, 50]}, id="both"),
+        pytest.param((None, 0.5), {"celery.timelimit": ["", "0.5"]}, id="soft"),
         pytest.param([None, None], {}, id="none"),
+        pytest.param([60, "x" * 9999], {}, id="no-number"),
+        pytest.param([1e300, None], {}, id="too-long"),
         pytest.param([1] * 99, {}, id="too-many"),
         pytest.param("60", {}, id="text"),
     ],
@@ -184,6 +191,28 @@ def test_nonsense_in_a_message_is_left_out():
         "celery.delivery_info": 1024,
         "messaging.destination": 255,
     }
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+READ = st.sampled_from(
+    ["origin", "correlation_id", "reply_to", "delivery_info", "timelimit", "retries", "eta"]
+)
+
+
+@settings(max_examples=60)
+@given(st.dictionaries(READ, JSON | st.dictionaries(st.just("routing_key"), JSON)))
+def test_no_headers_make_a_span_that_cannot_be_read(headers: dict[str, Any]):
+    of = delivery()
+    read_headers(of, headers, (CONTRIB,))
+    span = process_span(ended(of), Notes(), WORKER, None)
+    for names, name in ((CONTRIB, "run/shop.pay"), (DUP, "process shop.pay")):
+        found = Span.FromString(encode_span(named(span, names)))
+        assert (found.name, found.dropped_attributes_count) == (name, 0)
+        assert found.ByteSize() < 16384
 
 
 def test_what_the_message_says_wins():

@@ -1,4 +1,7 @@
-"""What do people read who come from another program? The text of docs/migrate/flower-and-celery-exporter.md."""
+"""What do people read who come from another program?
+
+The text of docs/migrate/flower-and-celery-exporter.md.
+"""
 
 from __future__ import annotations
 
@@ -47,8 +50,8 @@ _MOVED_NOTES = {
     "celery-exporter": "`celery_` is its prefix unless it was given another.",
     "flower": "contrib writes its histogram under the name `flower.task.runtime.seconds`, which"
     " becomes the same series: this file keeps its boards alive as well. Not together"
-    " with `OTEL_CELERY_NAMES=contrib` or `dup`, which write that histogram themselves. Flower's pages of single"
-    " tasks are traces here: search for `process <task>` in Jaeger.",
+    " with `OTEL_CELERY_NAMES=contrib` or `dup`, which write that histogram themselves. Flower's"
+    " pages of single tasks are traces here: search for `process <task>` in Jaeger.",
     "celery-exporter-1": "Its package no longer builds from source. Guides that speak of"
     " `celery_workers_active`, `celery_workers_total` or `celery_task_duration_seconds` name"
     " metrics that none of these programs has: use `celery:workers_online` and"
