@@ -78,7 +78,7 @@ class Exporter:
         LaneMetrics(self.logs, LOG_ROWS).observe(self.instruments)
         spans: TakesSpans = self.lane
         capture = settings.capture
-        if settings.names != "semconv":
+        if settings.names != "semconv":  # what they say of a message is read where arguments are
             spans, capture = Renamed(self.lane, settings.names), (*capture, CONTRIB)
             measure_runtimes(self.instruments, settings.names, identity.worker)
         self.speaker = Speaker(guard, spans, self.instruments, identity, ear, capture, self.logs)
