@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,8 @@ Work: TypeAlias = "Callable[[float], float | None]"
 
 Returns the instant at which to be called again, None for the usual interval.
 """
+
+_drawn = random.SystemRandom().random  # `random.seed` of an application would make all alike
 
 
 class _Job:
@@ -42,6 +45,8 @@ class Courier:
         report: told the place and the exception of a job that failed; the thread goes on.
         clock: monotonic seconds.
         name: of the thread.
+        jitter: 0 to under 1, how much of its interval a job's first run is early: processes that
+            start at once do not send at once.
     """
 
     def __init__(
@@ -49,9 +54,11 @@ class Courier:
         report: Callable[[str, BaseException], object],
         clock: Callable[[], float] = time.monotonic,
         name: str = "otel-celery-courier",
+        jitter: Callable[[], float] = _drawn,
     ) -> None:
         self._report = report
         self._clock = clock
+        self._jitter = jitter
         self._name = name
         self.forget()
 
@@ -65,8 +72,11 @@ class Courier:
         self._thread: threading.Thread | None = None
 
     def every(self, interval: float, work: Work) -> Callable[[], None]:
-        """Run work each `interval` seconds; the returned call has it run at once."""
-        job = _Job(interval, work, self._clock() + interval)
+        """Run work each `interval` seconds, first within one; the returned call has it run at once.
+
+        Where a job falls in its interval is drawn once and then kept.
+        """
+        job = _Job(interval, work, self._clock() + interval * (1 - self._jitter()))
         self._jobs.append(job)
 
         def now() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import random
 import threading
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -43,7 +45,7 @@ def faults() -> Faults:
 @pytest.fixture
 def courier(clock: Clock, faults: Faults) -> Courier:
     """Its thread never runs: tests call `tick`."""
-    return Courier(faults, clock)
+    return Courier(faults, clock, jitter=lambda: 0.0)
 
 
 @pytest.fixture
@@ -64,6 +66,30 @@ def test_work_runs_at_its_interval(courier: Courier, clock: Clock):
         clock.now += pauses[-1]
     assert pauses == [1.0, 1.0, 0.5, 0.5, 1.0]
     assert at == [101.0, 102.0, -102.5, 103.0]
+
+
+def test_a_fleet_that_starts_at_once_does_not_send_at_once(clock: Clock, faults: Faults):
+    """Fifteen processes, of which each has drawn another part of the interval: one a second."""
+    sent: Counter[float] = Counter()
+    fleet = [Courier(faults, clock, jitter=lambda n=n: n / 15) for n in range(15)]
+    for courier in fleet:
+        courier.every(15.0, lambda _: sent.update([clock.now]))
+    for second in range(1, 46):
+        clock.now = 100.0 + second
+        for courier in fleet:
+            courier.tick()
+    assert sent == {100.0 + second: 1 for second in range(1, 46)}
+
+
+def test_no_seed_of_an_application_makes_two_processes_alike(clock: Clock, faults: Faults):
+    firsts = set()
+    for _ in range(2):
+        random.seed(7)
+        courier = Courier(faults, clock)
+        courier.every(15.0, lambda _: None)
+        firsts.add(courier.tick())
+    assert len(firsts) == 2
+    assert all(0 < first <= 15 for first in firsts)
 
 
 def test_without_work_there_is_nothing_to_wake_for(courier: Courier):
