@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import threading
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,11 +18,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 
 class Request(NamedTuple):
-    """What was sent, with the size that it had on the wire."""
+    """What was sent, with the size that it had on the wire, and when: Unix time."""
 
     path: str
     headers: dict[str, str]
     raw: bytes
+    at: float
 
     @property
     def body(self) -> bytes:
@@ -88,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             raw = self.rfile.read(int(headers.get("content-length") or 0))
         assert isinstance(self.server, _Server)
-        self.server.sink.requests.append(Request(self.path, headers, raw))
+        self.server.sink.requests.append(Request(self.path, headers, raw, time.time()))
         answer = b"" if "/v1/" in self.path else b"{}"
         self.send_response(200)
         self.send_header("Content-Length", str(len(answer)))

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from benchmarks import fleet_page
 from benchmarks import page as performance
 from otel_celery import conventions as c
 from otel_celery.lane_metrics import LANE_METRICS
@@ -182,47 +183,6 @@ def in_short() -> str:
     return table(ALL, [[sum(pool in where for _, where in CASES.values()) for pool in ALL]])
 
 
-class Fleet:
-    """What the arithmetic of series is about: each task has one queue, fails and retries.
-
-    Args:
-        tasks: registered, all of them run.
-        queues: that the worker consumes.
-        native: histograms are exponential, one series each, not one a bucket.
-    """
-
-    def __init__(self, tasks: int, queues: int, native: bool) -> None:
-        self.tasks, self.queues, self.native = tasks, queues, native
-
-    def points(self) -> dict[c.Metric, int]:
-        """Return the points of each metric that grows with tasks or queues."""
-        return {
-            c.PROCESS_DURATION: 2 * self.tasks,  # with and without error
-            c.QUEUE_WAIT: self.tasks,
-            c.OUTCOMES: 4 * self.tasks,  # success, failure at 0, failure, retry
-            c.CONSUMED_MESSAGES: self.queues,
-        }
-
-    def series(self, metric: c.Metric) -> int:
-        """Return how many series Prometheus keeps for them: buckets, +Inf, sum and count."""
-        each = len(metric.buckets) + 3 if metric.buckets and not self.native else 1
-        return self.points()[metric] * each
-
-    def total(self) -> int:
-        return sum(map(self.series, self.points()))
-
-
-def series() -> str:
-    """Return the arithmetic for 50 tasks in 5 queues."""
-    buckets, native = Fleet(50, 5, native=False), Fleet(50, 5, native=True)
-    rows: list[Sequence[object]] = [
-        (f"`{metric.name}`", points, buckets.series(metric), native.series(metric))
-        for metric, points in buckets.points().items()
-    ]
-    rows.append(("together", sum(buckets.points().values()), buckets.total(), native.total()))
-    return table(("metric", "points", "series with buckets", "series, native histograms"), rows)
-
-
 MIB, KIB = 1024 * 1024, 1024
 
 
@@ -254,13 +214,13 @@ TABLES: dict[str, Callable[[], str]] = {
     "settings": variables,
     "pools": pools,
     "pools-in-short": in_short,
-    "series": series,
     "faults": results.page,
     "faults-versions": results.versions,
     "celery-suites": suites.page,
     "celery-suites-versions": suites.versions,
     **covered.TABLES,
     **performance.TABLES,
+    **fleet_page.TABLES,
 }
 
 

@@ -19,7 +19,6 @@ from prometheus_client import CollectorRegistry
 import otel_celery
 from otel_celery import contrib
 from otel_celery import conventions as c
-from otel_celery.counts import Counts
 from otel_celery.lane_metrics import LANE_METRICS
 from otel_celery.metrics import Instruments
 from otel_celery.queues import QueueReading
@@ -27,7 +26,7 @@ from otel_celery.queues.once import Answer, Question
 from otel_celery.sdk.system_metrics import _ASKED
 from otel_celery.settings import rows
 from tests import tables
-from tests.unit.stand_ins import Readings, delivery, ended, memory_app
+from tests.unit.stand_ins import memory_app
 
 ROOT = tables.ROOT
 PAGES = tuple(page for page in tables.PAGES if page.exists())
@@ -230,29 +229,6 @@ def test_queries_ask_for_what_prometheus_has() -> None:
     asked = set(re.findall(r"\b(?:celery|messaging|otel_celery)_\w+|\berror_type\b", str(queries)))
     assert len(asked) > 10
     assert asked <= exposed()
-
-
-@pytest.mark.parametrize("native", [False, True], ids=["buckets", "native"])
-def test_the_arithmetic_of_series_is_right(native: bool) -> None:
-    """As many as a worker has when each of its tasks succeeds, fails and is retried."""
-    fleet, readings = tables.Fleet(50, 5, native=native), Readings()
-    counts = Counts(readings.instruments)
-    for number in range(fleet.tasks):
-        task, queue = f"shop.task_{number}", f"queue_{number % fleet.queues}"
-        counts.zero(task, "redis", queue)
-        for state, error in (("success", None), ("failure", "ValueError"), ("retry", "OSError")):
-            of = delivery(task, queue=queue)
-            counts.received(of)
-            counts.started(of)
-            last = ended(of, state, error_type=error)
-            counts.ended(last, last.end_mono)
-    counts.settle()
-    for metric in fleet.points():
-        points = readings.points(metric)
-        assert len(points) == fleet.points()[metric]
-        each = len(points[0].bucket_counts) + 2 if metric.buckets and not native else 1
-        assert fleet.series(metric) == len(points) * each
-    readings.provider.shutdown()
 
 
 def test_the_faq_quotes_what_was_measured() -> None:
