@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from benchmarks import callgrind, macro, micro, results
+from benchmarks import callgrind, fleet, macro, micro, results
 from benchmarks.macro import Load
 from benchmarks.peers import SIDES, Missing, python_of
 from benchmarks.quick import ROUNDS, TASKS
@@ -19,7 +19,8 @@ from benchmarks.sink import sinking
 
 OTEL = ("bare", "ours", "contrib")
 GROWTH = ("children", "names", "spans")
-PARTS = ("instructions", "cpu", "load", "down", "memory", *GROWTH)
+FLEET = "fleet"
+PARTS = ("instructions", "cpu", "load", "down", "memory", *GROWTH, FLEET)
 
 
 def loads(part: str, quick: bool) -> Sequence[Load]:
@@ -74,6 +75,15 @@ def measure_macro(
     return found
 
 
+def measure_fleet(quick: bool) -> list[dict[str, Any]]:
+    """Return one entry for each run of the Collector."""
+    found = []
+    for step in fleet.steps(quick):
+        say(f"fleet, {step}")
+        found.append(fleet.measure(step, quick))
+    return found
+
+
 def shuffled(sides: Sequence[str], number: int) -> list[str]:
     """Return the sides in the order of a round, the same in each run of this program."""
     return random.Random(number).sample(list(sides), len(sides))
@@ -107,13 +117,17 @@ def main() -> None:
     if "instructions" in chosen.parts and not callgrind.available():
         parser.error("valgrind is not on PATH, and `instructions` needs it")
     asked = [side for side in SIDES if side in {"bare", *chosen.sides}]
-    missing = dict(reasons(asked))
+    missing = {} if chosen.parts == [FLEET] else dict(reasons(asked))
     rounds = chosen.rounds or (1 if chosen.quick else 5)
     for part in chosen.parts:
         sides = [side for side in asked if side not in missing]
         measured: Any
         if part == "instructions":
             measured = measure_instructions(sides, chosen.quick)
+        elif part == FLEET:
+            path = results.keep(part, ["ours"], {}, measure_fleet(chosen.quick))
+            say(f"kept in {path}; `make docs` shows it")
+            continue
         elif part == "cpu":
             measured = measure_cpu(sides, rounds, chosen.quick)
         else:

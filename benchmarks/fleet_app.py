@@ -1,7 +1,7 @@
 """Which tasks has a worker of a fleet, and who sends them?
 
 As a program it sends each of them in each way that it can end, and then more at a pace; it prints
-at which Unix time that began, and how many deliveries all of it makes.
+at which Unix time that began, how many it sent, and how many of them will be sent once more.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery, signals
-from kombu import Queue
 
 import otel_celery
 from benchmarks.series import Worker
@@ -26,7 +25,7 @@ app = Celery("fleet", broker=os.environ["BENCH_BROKER"])
 app.conf.update(
     task_ignore_result=True,
     broker_connection_retry_on_startup=True,
-    task_queues=[Queue(f"queue_{number}") for number in range(SHAPE.queues)],
+    task_queues={f"queue_{number}": {} for number in range(SHAPE.queues)},
     task_default_queue="queue_0",
     task_routes={
         f"fleet.task_{number}": {"queue": f"queue_{number % SHAPE.queues}"}
@@ -57,19 +56,19 @@ def _ready(**_: Any) -> None:
 
 
 def send_each() -> int:
-    """Send each task in each way that it can end; return how many deliveries that makes."""
+    """Send each task in each way that it can end; return how many will be retried."""
     for task in TASKS:
         task.delay()
         for number in range(len(ERRORS)):
             task.delay(error=number)
         for number in range(len(REASONS)):
             task.delay(reason=number)
-    return len(TASKS) * (1 + len(ERRORS) + 2 * len(REASONS))
+    return len(TASKS) * len(REASONS)
 
 
 def send_paced(rate: float, seconds: float) -> int:
-    """Send so many tasks a second for so long; return how many deliveries that makes."""
-    began, deliveries = time.monotonic(), 0
+    """Send so many tasks a second for so long; return how many will be retried."""
+    began, retried = time.monotonic(), 0
     for number in range(round(rate * seconds)):
         time.sleep(max(began + number / rate - time.monotonic(), 0))
         how: dict[str, int] = {}
@@ -77,15 +76,17 @@ def send_paced(rate: float, seconds: float) -> int:
             how["error"] = 0
         elif number % ENDS == ENDS - 1 and REASONS:
             how["reason"] = 0
+            retried += 1
         TASKS[number % len(TASKS)].delay(**how)
-        deliveries += 2 if "reason" in how else 1
-    return deliveries
+    return retried
 
 
 if __name__ == "__main__":
-    sent = send_each()
-    if seconds := float(sys.argv[2]):
+    rate, seconds = float(sys.argv[1]), float(sys.argv[2])
+    retried = send_each()
+    if seconds:
         time.sleep(2)  # for what is told of them
     began = time.time()
-    sent += send_paced(float(sys.argv[1]), seconds)
-    print(json.dumps((began, sent)))
+    retried += send_paced(rate, seconds)
+    sent = len(TASKS) * (1 + len(ERRORS) + len(REASONS)) + round(rate * seconds)
+    print(json.dumps((began, sent, retried)))

@@ -62,7 +62,7 @@ def record(shape: Worker, rate: float = 1, seconds: int = 0, children: int = 2) 
             eventually(ready.exists, 240)
             publisher = [worker[0], "-m", "benchmarks.fleet_app", str(rate), str(seconds)]
             printed, _ = processes.run(publisher, environ, 240 + seconds)
-            began, deliveries = json.loads(printed)
+            began, sent, retried = json.loads(printed)
             found: list[bytes] = []
 
             def all_told() -> bool:
@@ -71,9 +71,12 @@ def record(shape: Worker, rate: float = 1, seconds: int = 0, children: int = 2) 
 
             def _complete(request: bytes) -> bool:
                 told = points_of(request)
-                outcomes = sum(int(point.as_int) for point in told.get(c.OUTCOMES.name, ()))
+                ended, again = (
+                    sum(int(point.as_int) for point in told.get(metric.name, ()))
+                    for metric in (c.OUTCOMES, c.SENT_MESSAGES)
+                )
                 polled = c.QUEUE_DEPTH.name in told or not shape.reads_queues
-                return outcomes == deliveries and polled
+                return (ended, again, polled) == (sent + retried, retried, True)
 
             eventually(all_told, 120)
         return Recording(
