@@ -113,7 +113,7 @@ USUAL_WORKERS = 100
 """Of these the other tables vary one thing."""
 
 NEEDS = {
-    "series on the page": "{series_by_formula:,}",
+    "series": "{series_by_formula:,}",
     "cores": "{cores:.2f}",
     "memory, most": "{memory:,.0f} MiB",
     "longest scrape": "{scrape_seconds:.1f} s",
