@@ -291,6 +291,7 @@ def test_all_of_it_can_be_done_from_the_keyboard(page):
     page.keyboard.press("Enter")
     expect(page.locator("main")).to_be_focused()
     first, second = page.locator("tbody th a").nth(0), page.locator("tbody th a").nth(1)
+    expect(second).to_be_visible()  # a key that finds no row to go to is gone
     page.keyboard.press("ArrowDown")
     expect(first).to_be_focused()
     page.keyboard.press("ArrowDown")
@@ -300,6 +301,7 @@ def test_all_of_it_can_be_done_from_the_keyboard(page):
     expect(second).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Search")
+    expect(first).to_be_visible()
     page.keyboard.press("ArrowDown")
     expect(page.locator("tbody th a").first).to_be_focused()
     expect(page.locator("tbody th a").first).to_contain_text(task)
