@@ -53,10 +53,11 @@ def test_what_is_refused_for_want_of_memory_stays_with_the_worker(
     least = tmp_path / "least.yaml"
     least.write_text(LEAST)
     environ = _environment(side, redis_url, receiver, collector)
-    sides.send(sides.environment(ALONE, redis_url, receiver), "quick", TASKS)
     collector.configs.append(least)
     with sides.worker(tmp_path, environ, *WORKER) as worker:
         with collector.running():
+            eventually(lambda: "Refusing data" in collector.log.read_text())  # not from its start
+            sides.send(sides.environment(ALONE, redis_url, receiver), "quick", TASKS)
             eventually(lambda: worker.log.count("succeeded in") == TASKS, 240)
             time.sleep(12.0)  # longer than an exporter of the SDK tries
         assert accounts.spans(receiver).arrived == 0
